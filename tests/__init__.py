@@ -1,0 +1,3 @@
+"""The tests mirror the package; engine tests import no textual."""
+
+from __future__ import annotations
