@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import BigInteger as _BigInteger
 from sqlalchemy import (
     Boolean,
     Column,
@@ -23,7 +24,6 @@ from sqlalchemy import (
     TypeDecorator,
     text,
 )
-from sqlalchemy import BigInteger as _BigInteger
 from sqlalchemy.engine import Dialect
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
