@@ -27,6 +27,9 @@ class AdapterConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=4096, hide_input_in_errors=True)
 
 
+ConfigClass = type[AdapterConfig]
+
+
 @dataclass(frozen=True, slots=True)
 class AdapterContext:
     """What an adapter may know of the product around it."""
@@ -50,7 +53,7 @@ class Adapter:
     """Name for people."""
     summary: ClassVar[str]
     """One line for the catalog."""
-    Config: ClassVar[type[AdapterConfig]]
+    Config: ClassVar[ConfigClass]
 
     def __init__(self, config: Any, context: AdapterContext) -> None:
         self.config = config

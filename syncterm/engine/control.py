@@ -68,7 +68,10 @@ class Control:
                 self._interrupters.remove(interrupt)
 
     def stop(self, reason: SynctermError) -> bool:
-        """End the sync for that reason. False where a commit is under way, which is short and runs to its end, or where it was stopped already."""
+        """End the sync for that reason.
+
+        False where a commit is under way, which is short and runs to its end, or where it was stopped already.
+        """
         with self._lock:
             if self._committing or self._stopped.is_set():
                 return False

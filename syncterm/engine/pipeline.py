@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from syncterm.engine.control import Control
 from syncterm.engine.cursor import CursorFilter, parse_value
 from syncterm.engine.destinations.base import Destination, Load, LoadTarget, StreamState
-from syncterm.engine.errors import SchemaChangedError, TooManyRejectsError, UnbalancedError
+from syncterm.engine.errors import CancelledSyncError, SchemaChangedError, TooManyRejectsError, UnbalancedError
 from syncterm.engine.model import ACTION_OF_MODE, Action, Cursor, RejectedRecord, StreamConfig, StreamCounts, Window
 from syncterm.engine.schema import Field, StreamSchema, parse_type
 from syncterm.engine.sources.base import Source
@@ -40,21 +40,30 @@ class BatchQueue:
         self._limit = limit
         self._items: queue.SimpleQueue[tuple[pa.RecordBatch, int] | None] = queue.SimpleQueue()
         self._bytes = 0
+        self._abandoned = False
         self._room = threading.Condition()
 
     def put(self, batch: pa.RecordBatch, control: Control) -> None:
         """Add a batch, waiting for room. A batch larger than the limit passes alone."""
         size = batch.nbytes
         with self._room:
-            while self._bytes and self._bytes + size > self._limit:
+            while self._bytes and self._bytes + size > self._limit and not self._abandoned:
                 control.raise_if_stopped()
                 self._room.wait(POLL_SECONDS)
+            if self._abandoned:
+                raise CancelledSyncError("The destination takes no more batches.")
             self._bytes += size
         self._items.put((batch, size))
 
     def close(self) -> None:
         """No more batches will come."""
         self._items.put(None)
+
+    def abandon(self) -> None:
+        """No more batches will be taken: `put` raises from now on."""
+        with self._room:
+            self._abandoned = True
+            self._room.notify_all()
 
     def drain(self, control: Control) -> Iterator[pa.RecordBatch]:
         """The batches in order, until `close`."""
@@ -183,6 +192,7 @@ def run_stream(source: Source, destination: Destination, task: StreamTask, contr
         try:
             return _load(source, load, task, control, hooks, fields, cursor_filter)
         except BaseException:
+            source.interrupt()
             load.abort()
             raise
 
@@ -280,7 +290,10 @@ def _load(
 
     reader = threading.Thread(target=read, name=f"read {task.stream.name}"[:64], daemon=True)
     reader.start()
-    load.write(arriving())
+    try:
+        load.write(arriving())
+    finally:
+        batches.abandon()
     control.raise_if_stopped()
     if tally.error is not None:
         raise tally.error

@@ -24,6 +24,8 @@ class DestinationCapabilities:
 
     transactions: bool = True
     upsert: bool = True
+    parallel_loads: int = 4
+    """How many syncs may load into one destination at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ class Destination(Adapter):
 
     @abstractmethod
     def open(self, target: LoadTarget) -> Load:
-        """Begin a load: claim the stream for the target's epoch, create or extend what is missing (new columns are added, none dropped).
+        """Begin a load: claim the stream for the target's epoch, create or extend what is missing
+        (new columns are added, none dropped).
 
         Raises:
             StaleEpochError: where a newer epoch has claimed the stream.
