@@ -1,0 +1,270 @@
+"""One load into DuckDB: staged, checked, and published in one transaction with its cursor."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from syncterm.engine.destinations.base import Load, LoadResult, LoadTarget
+from syncterm.engine.destinations.duckdb import DuckDBDestination, read_state, roll_back, state_table
+from syncterm.engine.destinations.rejected import Fault, null_key_faults, split
+from syncterm.engine.destinations.rules import check_epoch, check_ownership, fold, quote, replaces, schema_changed
+from syncterm.engine.errors import ConfigError
+from syncterm.engine.model import RejectedRecord, SyncMode
+from syncterm.engine.schema import Field, LogicalType, arrow_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+SQL_TYPES = {
+    "boolean": "BOOLEAN",
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "uint64": "UBIGINT",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "text": "VARCHAR",
+    "binary": "BLOB",
+    "date": "DATE",
+    "time": "TIME",
+    "timestamp": "TIMESTAMP",
+    "timestamptz": "TIMESTAMP WITH TIME ZONE",
+    "json": "JSON",
+    "uuid": "UUID",
+}
+"""Logical type → DuckDB type, as DuckDB spells it; `decimal(p,s)` is `DECIMAL(p,s)`."""
+
+_HOLDS = {
+    "SMALLINT": {"TINYINT", "UTINYINT"},
+    "INTEGER": {"TINYINT", "UTINYINT", "SMALLINT", "USMALLINT"},
+    "BIGINT": {"TINYINT", "UTINYINT", "SMALLINT", "USMALLINT", "INTEGER", "UINTEGER"},
+    "HUGEINT": {"TINYINT", "UTINYINT", "SMALLINT", "USMALLINT", "INTEGER", "UINTEGER", "BIGINT", "UBIGINT"},
+    "DOUBLE": {"FLOAT", "SMALLINT", "INTEGER"},
+    "VARCHAR": {"JSON", "UUID"},
+}
+"""Type of an existing column → types that it can hold without loss, apart from its own."""
+_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+_STAGE = 'temp."_syncterm_stage"'
+_KEPT = 'temp."_syncterm_kept"'
+_INCOMING = "_syncterm_incoming"
+
+
+def sql_type(type_: LogicalType) -> str:
+    """The DuckDB type of a logical type."""
+    return f"DECIMAL({type_.precision},{type_.scale})" if type_.name == "decimal" else SQL_TYPES[type_.name]
+
+
+def holds(existing: str, wanted: str) -> bool:
+    """Whether a column of one DuckDB type can hold every value of another."""
+    if existing == wanted or wanted in _HOLDS.get(existing, ()):
+        return True
+    have, want = _DECIMAL.fullmatch(existing), _DECIMAL.fullmatch(wanted)
+    if have is None or want is None:
+        return False
+    scale = int(have[2]) - int(want[2])
+    return scale >= 0 and int(have[1]) - int(want[1]) >= scale
+
+
+class DuckDBLoad(Load):
+    """See `Load`. Made by `DuckDBDestination.open`, which closes the connection where making it fails."""
+
+    def __init__(self, destination: DuckDBDestination, connection: DuckDBPyConnection, schema: str, target: LoadTarget) -> None:
+        self.destination = destination
+        self.connection = connection
+        self.schema = schema
+        self.target = target
+        self.table = f"{quote(schema)}.{quote(target.table)}"
+        self.existing = self._existing_columns()
+        """Folded name → (name, DuckDB type) of the table's columns; empty where it does not exist."""
+        self.made_table = check_ownership(target, read_state(connection, schema), bool(self.existing), f"Table {self.table}")
+        self.anew = replaces(target) or not self.existing
+        """Whether the table is made by this load."""
+        if not self.anew:
+            self._check_types()
+        self.staged = 0
+        """Rows handed to `write`."""
+        self._validator: DuckDBPyConnection | None = None
+
+    def accept(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, tuple[RejectedRecord, ...]]:
+        faults = null_key_faults(batch, self.target)
+        for field in self.target.fields:
+            if field.type.name in ("json", "uuid"):
+                faults += self._spelling_faults(batch, field)
+        return split(batch, faults, self.target)
+
+    def write(self, batches: Iterator[pa.RecordBatch]) -> None:
+        import pyarrow as pa
+
+        destination, target = self.destination, self.target
+        raised: list[BaseException] = []
+
+        def pull() -> Iterator[pa.RecordBatch]:  # called from a thread of DuckDB's
+            try:
+                for batch in batches:
+                    destination.raise_if_interrupted()
+                    yield batch
+            except BaseException as error:
+                raised.append(error)
+                raise
+
+        reader = pa.RecordBatchReader.from_batches(arrow_schema(target.fields), pull())
+        try:
+            destination.raise_if_interrupted()
+            with destination.typed_errors():
+                self.connection.register(_INCOMING, reader)
+                self.staged = self._stage()
+                self.connection.unregister(_INCOMING)
+        except BaseException:
+            if raised:
+                raise raised[0] from None
+            raise
+
+    def commit(self, cursor: str | None) -> LoadResult:
+        destination, target = self.destination, self.target
+        destination.raise_if_interrupted()
+        try:
+            with destination.typed_errors():
+                written = self._merge() if target.sync_mode is SyncMode.INCREMENTAL_UPSERT else self.staged
+                self._save_state(cursor, written)
+                destination.raise_if_interrupted()
+                self.connection.commit()
+        except BaseException as error:
+            self._explain(error)
+            raise
+        finally:
+            self._end()
+        return LoadResult(written=written, superseded=self.staged - written)
+
+    def abort(self) -> None:
+        self._end()
+
+    def _stage(self) -> int:
+        """Move the incoming rows into the file or into a temporary table; how many they were."""
+        columns = ", ".join(f"cast({quote(f.name)} as {sql_type(f.type)}) as {quote(f.name)}" for f in self.target.fields)
+        rows = f"select {columns} from {_INCOMING}"
+        if self.target.sync_mode is SyncMode.INCREMENTAL_UPSERT:
+            statement = f"create temp table {_STAGE} as {rows}"
+        else:
+            self.connection.begin()
+            statement = self._publish(rows)
+        count: int = self.connection.execute(statement).fetchall()[0][0]
+        return count
+
+    def _publish(self, rows: str) -> str:
+        """The statement that puts the rows of a query into the table: made anew, or added to."""
+        if self.anew:
+            names = {fold(field.name) for field in self.target.fields}
+            kept = "".join(
+                f", cast(null as {type_}) as {quote(name)}" for key, (name, type_) in self.existing.items() if key not in names
+            )
+            return f"create or replace table {self.table} as select *{kept} from ({rows})"
+        for field in self.target.fields:
+            if fold(field.name) not in self.existing:
+                self.connection.execute(f"alter table {self.table} add column {quote(field.name)} {sql_type(field.type)}")
+        return f"insert into {self.table} ({self._names()}) {rows}"
+
+    def _merge(self) -> int:
+        """Bring the staged rows into the table by key; how many were left after older versions of a key."""
+        keys = ", ".join(quote(name) for name in self.target.primary_key)
+        newest = f"{quote(self.target.cursor_field)} desc nulls last, rowid desc" if self.target.cursor_field else "rowid desc"
+        connection = self.connection
+        connection.begin()
+        distinct = connection.execute(f"select count(*) from (select distinct {keys} from {_STAGE})").fetchall()[0][0]
+        rows = f"select {self._names()} from {_STAGE}"
+        if distinct < self.staged:
+            rows += f" qualify row_number() over (partition by {keys} order by {newest}) = 1"
+        if self.anew:
+            connection.execute(self._publish(rows))
+            return int(distinct)
+        same_key = " and ".join(f"target.{quote(name)} = stage.{quote(name)}" for name in self.target.primary_key)
+        names = {fold(field.name) for field in self.target.fields}
+        kept = [quote(name) for key, (name, _) in self.existing.items() if key not in names]
+        insert = self._publish(rows)
+        if kept:  # columns that the stream no longer has keep their values
+            first = ", ".join(f"first({name}) as {name}" for name in kept)
+            matched = f"{self.table} as target where exists (select 1 from {_STAGE} as stage where {same_key})"
+            connection.execute(f"create temp table {_KEPT} as select {keys}, {first} from {matched} group by {keys}")
+            columns = ", ".join(f"stage.{quote(field.name)}" for field in self.target.fields)
+            insert = (
+                f"insert into {self.table} ({self._names()}, {', '.join(kept)})"
+                f" select {columns}, {', '.join('target.' + name for name in kept)}"
+                f" from ({rows}) as stage left join {_KEPT} as target on {same_key}"
+            )
+        connection.execute(f"delete from {self.table} as target using {_STAGE} as stage where {same_key}")
+        connection.execute(insert)
+        return int(distinct)
+
+    def _save_state(self, cursor: str | None, written: int) -> None:
+        """Write the state row, within the data's transaction. Raises: StaleEpochError."""
+        target, state = self.target, state_table(self.schema)
+        key = [target.connector_id, target.stream]
+        epoch = self.connection.execute(f"select epoch from {state} where connector_id = ? and stream = ?", key).fetchall()
+        if epoch:
+            check_epoch(target, epoch[0][0])
+        else:  # the connector was deleted while this load ran
+            raise ConfigError(f"The state of stream {target.stream!r} was removed while it was loaded.", remedy="Sync again.")
+        self.connection.execute(
+            f'update {state} set table_name = ?, epoch = ?, sync_id = ?, "cursor" = ?, loads = loads + 1, "rows" = ?,'
+            " made_table = ? where connector_id = ? and stream = ?",
+            [target.table, target.epoch, target.sync_id, cursor, written, self.made_table, *key],
+        )
+
+    def _explain(self, error: BaseException) -> None:
+        """After a commit that failed: where a newer epoch is the cause, say so. Raises: StaleEpochError."""
+        import duckdb
+
+        roll_back(self.connection)
+        try:
+            rows = read_state(self.connection, self.schema)
+        except duckdb.Error:
+            return
+        for row in rows:
+            if (row.connector_id, row.stream) == (self.target.connector_id, self.target.stream):
+                check_epoch(self.target, row.epoch)
+
+    def _end(self) -> None:
+        self.destination.disconnect(self.connection)
+
+    def _names(self) -> str:
+        return ", ".join(quote(field.name) for field in self.target.fields)
+
+    def _existing_columns(self) -> dict[str, tuple[str, str]]:
+        rows = self.connection.execute(
+            "select schema_name, table_name, column_name, data_type from duckdb_columns()"
+            " where database_name = current_database() order by column_index"
+        ).fetchall()
+        return {
+            fold(column): (column, type_)
+            for schema, table, column, type_ in rows
+            if fold(schema) == fold(self.schema) and fold(table) == fold(self.target.table)
+        }
+
+    def _check_types(self) -> None:
+        for field in self.target.fields:
+            name, existing = self.existing.get(fold(field.name), (field.name, sql_type(field.type)))
+            if not holds(existing, sql_type(field.type)):
+                raise schema_changed(self.target, name, str(field.type), existing, f"table {self.table}")
+
+    def _spelling_faults(self, batch: pa.RecordBatch, field: Field) -> list[Fault]:
+        """The texts of a column that DuckDB does not take for JSON or for a UUID.
+
+        Looked at in a database of its own, from the thread that reads the source: the load's connection is busy.
+        """
+        import duckdb
+        import pyarrow as pa
+
+        if self._validator is None:
+            self._validator = duckdb.connect(config={"threads": "1", "enable_external_access": "false"})
+        values = pa.table([batch.column(field.name)], names=["value"])
+        self._validator.register("candidates", values)
+        found = self._validator.sql(
+            f"select value is not null and try_cast(value as {sql_type(field.type)}) is null as bad from candidates"
+        )
+        bad = found.to_arrow_table()["bad"].combine_chunks()
+        self._validator.unregister("candidates")
+        if not bad.true_count:
+            return []
+        return [Fault(field.name, f"not_{field.type.name}", f"is not a valid {field.type.name}", bad)]
