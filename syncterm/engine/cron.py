@@ -1,8 +1,8 @@
 """Cron expressions: what they may say, and which wall-clock minute comes next. Zones are `schedule`'s business.
 
 Grammar and meaning are Debian's cron(8) with the extensions of cronsim 2.8: five fields, lists, ranges, steps, English names of
-three letters, `L` and `LW` for days of the month, `5L` (last Friday) and `1#2` (second Monday) for days of the week, `0` and `7` are
-Sunday. Where both day fields are restricted either may match; where one of them begins with a star both must.
+three letters, `L` and `LW` for days of the month, `5L` (last Friday) and `1#2` (second Monday) for days of the week, `0` and `7`
+are Sunday. Where both day fields are restricted either may match; where one of them begins with a star both must.
 
 Every expression is spelled out into lists of numbers, so that croniter, which steps the wall clock, never meets a spelling that it
 reads in another way (`5L`, `5-7`, `*/31`, mixtures of `1#2` and plain days).

@@ -1,8 +1,8 @@
 """When a connector is due: intervals by elapsed time, cron by the wall clock of a zone. Pure functions of their arguments.
 
 Zone rules are Debian's cron(8): a fixed time that the clock skips runs right after the gap, a repeated one runs once; where minutes
-or hours begin with a star, every minute of elapsed time whose wall clock matches counts. Intervals never look at a clock: their fire
-times are anchor + offset + n · every for n = 1, 2, …, so that setting a schedule fires nothing by itself.
+or hours begin with a star, every minute of elapsed time whose wall clock matches counts. Intervals never look at a clock: their
+fire times are anchor + offset + n · every for n = 1, 2, …, so that setting a schedule fires nothing by itself.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def next_fire(schedule: Schedule, after: datetime, *, anchor: datetime, offset: 
             every = _every(schedule)
             base = anchor.astimezone(UTC) + offset
             return base + every * max(1, (after - base) // every + 1)
-        return _next_cron(parse_cron(_expression(schedule)), timezone(schedule.timezone), after.astimezone(UTC))
+        return _next_cron(parse_cron(_expression(schedule)), time_zone(schedule.timezone), after.astimezone(UTC))
     except OverflowError:
         return None
 
@@ -175,7 +175,7 @@ def parse_schedule(document: Mapping[str, object]) -> Schedule:
 
 def validate(schedule: Schedule) -> None:
     """Raises: ConfigError: where a schedule is not valid, with a reason a person understands."""
-    timezone(schedule.timezone)
+    time_zone(schedule.timezone)
     if schedule.kind is ScheduleKind.INTERVAL:
         _check_every(_every(schedule))
     elif schedule.kind is ScheduleKind.CRON:
@@ -197,7 +197,7 @@ def clock_change_ahead(schedule: Schedule, after: datetime, within: timedelta) -
     """One sentence about the first clock change of a cron schedule's zone in (after, after + within]; None where there is none."""
     if schedule.kind is not ScheduleKind.CRON:
         return None
-    zone = timezone(schedule.timezone)
+    zone = time_zone(schedule.timezone)
     start = after.astimezone(UTC)
     change = _first_change(zone, start, start + within)
     if change is None:
@@ -221,7 +221,7 @@ def _zone_names() -> frozenset[str]:
 
 
 @cache
-def timezone(name: str) -> ZoneInfo:
+def time_zone(name: str) -> ZoneInfo:
     """The zone of exactly that name in the IANA time zone database; no other file is ever opened.
 
     Raises:
