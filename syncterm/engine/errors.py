@@ -10,6 +10,7 @@
     ├── SourceDataError             source_data       the source's data cannot be read
     ├── SchemaChangedError          schema            the source's schema no longer fits the connector
     ├── DestinationError            destination       the destination refused or failed
+    │   ├── DestinationUnavailableError  destination  a dropped connection, a restart; may pass
     │   ├── DestinationBusyError    destination       in use by another process; may pass
     │   └── StaleEpochError         destination       another engine has taken over: nothing may be written
     ├── InterruptedSyncError        interrupted       the process died or was told to stop
@@ -61,6 +62,8 @@ class SynctermError(Exception):
         super().__init__(message)
         self.message = message
         self.remedy = remedy
+        self.end: str | None = None
+        """`source` or `destination`, where it is known which end of a connector raised it."""
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()

@@ -1,0 +1,129 @@
+"""A connector's set-up as the store keeps it, read whole for one sync or one test."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from syncterm.engine.errors import ConfigError
+from syncterm.engine.model import Schedule, ScheduleKind, StreamConfig, SyncMode
+from syncterm.engine.schema import Catalog, StreamSchema
+from syncterm.engine.store.tables import connectors, destinations, sources, streams
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A source or a destination as stored; `config` still holds sealed secrets and references."""
+
+    id: str
+    name: str
+    type: str
+    config: dict[str, Any]
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSetup:
+    """One selected stream with what the product remembers of it."""
+
+    config: StreamConfig
+    approved: StreamSchema | None
+    """The schema that was last approved or applied; None before the first sync."""
+    resync_requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorSetup:
+    """Everything that executing or testing a connector needs."""
+
+    id: str
+    name: str
+    collection: str
+    source: Endpoint
+    destination: Endpoint
+    streams: tuple[StreamSetup, ...]
+    schedule: Schedule
+    schema_policy: str
+    reject_limit_count: int
+    reject_limit_share: int
+    stall_limit: timedelta
+
+
+def schedule_of(row: Row[Any]) -> Schedule:
+    """The schedule in a row of `connectors`."""
+    return Schedule(
+        ScheduleKind(row.schedule_kind),
+        timedelta(milliseconds=row.schedule_every_ms) if row.schedule_every_ms is not None else None,
+        row.schedule_expression,
+        row.schedule_timezone,
+    )
+
+
+def stream_of(row: Row[Any]) -> StreamConfig:
+    """The stream's configuration in a row of `streams`."""
+    return StreamConfig(
+        name=row.name,
+        sync_mode=SyncMode(row.sync_mode),
+        primary_key=tuple(json.loads(row.primary_key)),
+        cursor_field=row.cursor_field,
+        columns=tuple(json.loads(row.columns)) if row.columns is not None else None,
+        casts=json.loads(row.casts),
+        row_filter=row.row_filter,
+        include_null_cursor=row.include_null_cursor,
+        look_back=timedelta(milliseconds=row.look_back_ms) if row.look_back_ms is not None else None,
+        table=row.target_table,
+    )
+
+
+def anchor_of(row: Row[Any]) -> datetime:
+    """The instant that a connector's schedule counts from."""
+    anchor: datetime = row.anchor_at or row.created_at
+    return anchor
+
+
+async def load_setup(connection: AsyncConnection, connector_id: str) -> ConnectorSetup:
+    """The set-up of a connector that is complete.
+
+    Raises:
+        ConfigError: where the connector, its source or its destination is missing or deleted.
+    """
+    row = (await connection.execute(select(connectors).where(connectors.c.id == connector_id))).first()
+    if row is None or row.deleted_at is not None:
+        raise ConfigError(f"Connector {connector_id} does not exist any more.")
+    stream_rows = (
+        await connection.execute(
+            select(streams).where(streams.c.connector_id == connector_id, streams.c.selected).order_by(streams.c.position)
+        )
+    ).all()
+    return ConnectorSetup(
+        id=row.id,
+        name=row.name,
+        collection=row.collection,
+        source=await _endpoint(connection, "source", row.source_id, row.name),
+        destination=await _endpoint(connection, "destination", row.destination_id, row.name),
+        streams=tuple(
+            StreamSetup(stream_of(stream), _approved(stream.schema, stream.name), stream.resync_requested) for stream in stream_rows
+        ),
+        schedule=schedule_of(row),
+        schema_policy=row.schema_policy,
+        reject_limit_count=row.reject_limit_count,
+        reject_limit_share=row.reject_limit_share,
+        stall_limit=timedelta(milliseconds=row.stall_limit_ms),
+    )
+
+
+def _approved(text: str | None, name: str) -> StreamSchema | None:
+    return Catalog.from_text(text).stream(name) if text else None
+
+
+async def _endpoint(connection: AsyncConnection, kind: str, endpoint_id: str | None, connector: str) -> Endpoint:
+    table = sources if kind == "source" else destinations
+    row = (await connection.execute(select(table).where(table.c.id == endpoint_id))).first() if endpoint_id else None
+    if row is None or row.deleted_at is not None:
+        raise ConfigError(f"Connector {connector!r} has no {kind}.", remedy=f"Choose a {kind} in its set-up.")
+    return Endpoint(row.id, row.name, row.type, json.loads(row.config), row.version)
