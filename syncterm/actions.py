@@ -1,0 +1,394 @@
+"""The one registry of what a key can do: id, keys, title, help, role, danger, group.
+
+Bindings, the footer, the help overlay, the command palette, the read-only mode and the keymap of config.toml all derive from it.
+An action `sync_now` is the method `action_sync_now` of the screen (or the app) whose scope lists it, and a binding of the same id.
+The table's own movements (j, k, space …) are bindings of the live table, because they mean the same wherever a table stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from syncterm.engine.model import Role
+
+if TYPE_CHECKING:
+    from textual.binding import BindingType
+
+
+class Scope(StrEnum):
+    """Where an action lives."""
+
+    APP = "app"
+    CONNECTORS = "connectors"
+    """The table of connectors."""
+    CONNECTOR = "connector"
+    """The detail screen of one connector."""
+
+
+class Group(StrEnum):
+    """Headings of the help overlay, in its order."""
+
+    CONNECTOR = "Connector"
+    VIEW = "View"
+    FIND = "Find and sort"
+    COPY = "Copy and export"
+    GENERAL = "General"
+
+
+class Argument(StrEnum):
+    """What the palette asks for after an action's word."""
+
+    NONE = ""
+    CONNECTOR = "connector"
+    COLUMN = "column"
+    STATUS = "status"
+    THEME = "theme"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """One thing a person can do by key, menu and palette."""
+
+    id: str
+    keys: str
+    """Comma separated, in Textual's names; the first is the one shown."""
+    title: str
+    help: str
+    group: Group
+    scopes: frozenset[Scope]
+    role: Role = Role.VIEWER
+    """The least role that may do it; a read-only dashboard acts as a viewer."""
+    dangerous: bool = False
+    """Removes or rewrites something: always asks first, and is not bound in read-only mode."""
+    footer: str = ""
+    """Its word on the footer line; empty: not there."""
+    word: str = ""
+    """Its command in the palette, where that differs from the id."""
+    argument: Argument = Argument.NONE
+    missing: str = ""
+    """Why it cannot be used yet, in one sentence; shown, dim."""
+
+    @property
+    def command(self) -> str:
+        return self.word or self.id.replace("_", "-")
+
+
+APP = frozenset({Scope.APP})
+TABLE = frozenset({Scope.CONNECTORS})
+BOTH = frozenset({Scope.CONNECTORS, Scope.CONNECTOR})
+
+_SPECS = (
+    # --- Connector
+    ActionSpec(
+        "open",
+        "enter",
+        "Open",
+        "The connector's own screen: flow, schema, history, logs.",
+        Group.CONNECTOR,
+        TABLE,
+        footer="Open",
+        word="connector",
+        argument=Argument.CONNECTOR,
+    ),
+    ActionSpec(
+        "sync_now",
+        "r",
+        "Sync now",
+        "Start a sync of the marked connectors, or of the one under the cursor.",
+        Group.CONNECTOR,
+        BOTH,
+        role=Role.USER,
+        footer="Sync",
+        word="sync",
+        argument=Argument.CONNECTOR,
+    ),
+    ActionSpec(
+        "cancel",
+        "x",
+        "Cancel sync",
+        "Stop running and queued syncs at the next batch; what was committed stays.",
+        Group.CONNECTOR,
+        BOTH,
+        role=Role.USER,
+        footer="Cancel",
+        argument=Argument.CONNECTOR,
+    ),
+    ActionSpec(
+        "toggle_pause",
+        "t",
+        "Pause or resume",
+        "Stop or resume the schedule; no configuration and no state is lost.",
+        Group.CONNECTOR,
+        BOTH,
+        role=Role.USER,
+        footer="Pause",
+        word="pause",
+        argument=Argument.CONNECTOR,
+    ),
+    ActionSpec(
+        "check",
+        "c",
+        "Test connection",
+        "Test both ends step by step, with the cause and the remedy.",
+        Group.CONNECTOR,
+        BOTH,
+        role=Role.USER,
+        footer="Test",
+        word="test",
+        argument=Argument.CONNECTOR,
+    ),
+    ActionSpec(
+        "edit",
+        "e",
+        "Edit setup",
+        "Change the connector's set-up.",
+        Group.CONNECTOR,
+        BOTH,
+        role=Role.USER,
+        missing="Editing has no form yet: change the connector in its file and run `syncterm apply FILE`.",
+    ),
+    ActionSpec(
+        "historical_resync",
+        "H",
+        "Historical re-sync",
+        "Read everything again from the beginning; readers see the old data until the end.",
+        Group.CONNECTOR,
+        BOTH,
+        role=Role.USER,
+        dangerous=True,
+        word="resync",
+        argument=Argument.CONNECTOR,
+    ),
+    ActionSpec(
+        "delete",
+        "D,delete",
+        "Delete",
+        "Delete connectors; data in the destination stays. Can be undone for a short while.",
+        Group.CONNECTOR,
+        BOTH,
+        role=Role.USER,
+        dangerous=True,
+        argument=Argument.CONNECTOR,
+    ),
+    ActionSpec(
+        "undo",
+        "U",
+        "Undo delete",
+        "Bring back what was deleted last, within its grace period.",
+        Group.CONNECTOR,
+        TABLE,
+        role=Role.USER,
+    ),
+    ActionSpec(
+        "menu",
+        "m",
+        "Actions menu",
+        "What can be done with this connector, each with its key; also by right click.",
+        Group.CONNECTOR,
+        BOTH,
+        footer="Menu",
+    ),
+    ActionSpec(
+        "logs",
+        "l",
+        "Logs",
+        "The connector's log lines.",
+        Group.CONNECTOR,
+        BOTH,
+        footer="Logs",
+        argument=Argument.CONNECTOR,
+    ),
+    ActionSpec(
+        "details",
+        "d",
+        "Details",
+        "Show or hide the pane with everything known about the row.",
+        Group.CONNECTOR,
+        TABLE,
+        footer="Details",
+    ),
+    # --- View
+    ActionSpec("columns", "o", "Columns", "Choose which columns are shown.", Group.VIEW, TABLE),
+    ActionSpec(
+        "wide", "w", "Wide", "Show columns at full width and scroll sideways, or fit them to the screen.", Group.VIEW, TABLE
+    ),
+    ActionSpec(
+        "pause_display", "p", "Pause display", "Freeze the picture; syncs go on. Again to go on.", Group.VIEW, TABLE, word="freeze"
+    ),
+    ActionSpec("refresh", "R,ctrl+r", "Refresh", "Read everything shown from the store again.", Group.VIEW, BOTH),
+    ActionSpec("previous_tab", "left_square_bracket", "Previous tab", "The tab to the left.", Group.VIEW, BOTH),
+    ActionSpec("next_tab", "right_square_bracket", "Next tab", "The tab to the right.", Group.VIEW, BOTH),
+    ActionSpec(
+        "hide_header",
+        "ctrl+e",
+        "Hide header",
+        "Give the header's line to the table, or show it again.",
+        Group.VIEW,
+        APP,
+        word="header",
+    ),
+    ActionSpec(
+        "choose_theme",
+        "T",
+        "Theme",
+        "Pick the colours; kept for the next start.",
+        Group.VIEW,
+        APP,
+        word="theme",
+        argument=Argument.THEME,
+    ),
+    # --- Find and sort
+    ActionSpec(
+        "filter",
+        "slash",
+        "Filter",
+        "Keep rows that contain the text; !text keeps the others, source:pg looks at one field.",
+        Group.FIND,
+        TABLE,
+        footer="Filter",
+        argument=Argument.TEXT,
+    ),
+    ActionSpec(
+        "filter_status",
+        "F",
+        "Status filter",
+        "Keep rows of the chosen statuses.",
+        Group.FIND,
+        TABLE,
+        word="status",
+        argument=Argument.STATUS,
+    ),
+    ActionSpec(
+        "failures_only",
+        "f",
+        "Failures only",
+        "Keep connectors that are Broken or whose last sync failed.",
+        Group.FIND,
+        TABLE,
+        word="failures",
+    ),
+    ActionSpec(
+        "sort",
+        "s",
+        "Sort",
+        "Pick the column to sort by; all columns, also hidden ones.",
+        Group.FIND,
+        TABLE,
+        footer="Sort",
+        argument=Argument.COLUMN,
+    ),
+    ActionSpec("reverse_sort", "S", "Reverse sort", "Turn the order round.", Group.FIND, TABLE, word="reverse"),
+    # --- Copy and export
+    ActionSpec(
+        "yank",
+        "y",
+        "Copy",
+        "Copy the id, the name, the cell, the error or all as JSON to the clipboard.",
+        Group.COPY,
+        BOTH,
+        word="copy",
+    ),
+    ActionSpec(
+        "export",
+        "ctrl+s,E",
+        "Export view",
+        "Write the rows of this view, as filtered and sorted, to a CSV or JSON file.",
+        Group.COPY,
+        TABLE,
+    ),
+    # --- General
+    ActionSpec("help", "question_mark,f1", "Help", "Every key of this screen.", Group.GENERAL, APP, footer="Help"),
+    ActionSpec(
+        "palette", "colon,ctrl+p", "Commands", "Type a command, with an argument by name.", Group.GENERAL, APP, footer="Command"
+    ),
+    ActionSpec("show_connectors", "1", "Connectors", "The table of connectors.", Group.GENERAL, APP, word="connectors"),
+    ActionSpec("last_view", "minus", "Last view", "Back to the view before this one, and back again.", Group.GENERAL, APP),
+    ActionSpec(
+        "back",
+        "escape,backspace",
+        "Back",
+        "Close, clear the filter, clear the marks, or go back: the first that applies.",
+        Group.GENERAL,
+        APP,
+    ),
+    ActionSpec("suspend", "ctrl+z", "Suspend", "To the shell; fg comes back. Syncs stop with it until then.", Group.GENERAL, APP),
+    ActionSpec("quit", "q,ctrl+q", "Quit", "Leave the dashboard; asks only while syncs run.", Group.GENERAL, APP, footer="Quit"),
+    ActionSpec("copy_or_hint", "ctrl+c", "Copy selection", "Copy the selected text.", Group.GENERAL, APP, word="copy-selection"),
+)
+
+ACTIONS: Mapping[str, ActionSpec] = {spec.id: spec for spec in _SPECS}
+"""Every action by its id, in the order of the help overlay."""
+
+CONNECTOR_MENU = ("toggle_pause", "sync_now", "edit", "historical_resync", "check", "delete")
+"""The six actions of a connector's menu (A2), in its order."""
+
+_RANKS = (Role.VIEWER, Role.USER, Role.ADMINISTRATOR)
+
+
+def allowed(spec: ActionSpec, role: Role) -> bool:
+    """Whether that role may do it. The operations check again: this is only what is offered."""
+    return _RANKS.index(role) >= _RANKS.index(spec.role)
+
+
+def in_scope(scope: Scope) -> tuple[ActionSpec, ...]:
+    """The actions of a screen (or of the app), in order."""
+    return tuple(spec for spec in _SPECS if scope in spec.scopes)
+
+
+def bindings(scope: Scope) -> list[BindingType]:
+    """Bindings for the class variable `BINDINGS` of the screen of that scope, or of the app; each carries its action's id."""
+    from textual.binding import Binding
+
+    return [
+        Binding(
+            spec.keys,
+            spec.id,
+            spec.title,
+            id=spec.id,
+            tooltip=spec.help,
+            show=bool(spec.footer),
+        )
+        for spec in in_scope(scope)
+    ]
+
+
+def keys_of(spec: ActionSpec, keymap: Mapping[str, str]) -> tuple[str, ...]:
+    """The keys that do it now, the configured ones where there are any, in Textual's names."""
+    return tuple(key.strip() for key in keymap.get(spec.id, spec.keys).split(","))
+
+
+_KEY_NAMES = {
+    "slash": "/",
+    "question_mark": "?",
+    "colon": ":",
+    "minus": "-",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "escape": "esc",
+    "delete": "del",
+    "backspace": "⌫",
+    "asterisk": "*",
+    "space": "space",
+    "plus": "+",
+    "pageup": "pgup",
+    "pagedown": "pgdn",
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "backslash": "\\",
+}
+_ASCII_KEY_NAMES = {"⌫": "bksp", "↑": "up", "↓": "down", "←": "left", "→": "right"}
+
+
+def key_label(key: str, *, ascii: bool = False) -> str:  # noqa: A002
+    """A key as people write it: `/`, `ctrl+s`, `esc`; capitals stand for shift."""
+    *modifiers, name = key.split("+") if key != "+" else ["+"]
+    label = _KEY_NAMES.get(name, name)
+    if ascii:
+        label = _ASCII_KEY_NAMES.get(label, label)
+    return "+".join((*modifiers, label))
