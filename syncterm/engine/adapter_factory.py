@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from syncterm.engine.adapters import Adapter, AdapterContext, parse_config
 from syncterm.engine.connector_setup import Endpoint
 from syncterm.engine.destinations.base import Destination, destination_class
-from syncterm.engine.secrets import Vault, resolve
+from syncterm.engine.secrets import load_keys, resolve, secret_fields, unseal
 from syncterm.engine.sources.base import Source, source_class
 
 
@@ -15,23 +16,25 @@ class AdapterFactory:
     """Opens endpoints.
 
     Args:
-        vault: opens sealed secrets.
+        key_path: the file with the keys that seal the store's secrets.
         context: what every adapter may know of the product.
     """
 
-    def __init__(self, vault: Vault, context: AdapterContext) -> None:
-        self._vault = vault
-        self._context = context
+    def __init__(self, key_path: Path, context: AdapterContext) -> None:
+        self.key_path = key_path
+        self.context = context
 
     def source(self, endpoint: Endpoint) -> Source:
         """Raises: ConfigError: an unknown type, an invalid configuration, or a reference to a secret that is not there."""
         adapter = source_class(endpoint.type)
-        return adapter(self._config(adapter, endpoint), self._context)
+        return adapter(self._config(adapter, endpoint), self.context)
 
     def destination(self, endpoint: Endpoint) -> Destination:
         """Raises: ConfigError: as `source`."""
         adapter = destination_class(endpoint.type)
-        return adapter(self._config(adapter, endpoint), self._context)
+        return adapter(self._config(adapter, endpoint), self.context)
 
     def _config(self, adapter: type[Adapter], endpoint: Endpoint) -> Any:
-        return parse_config(adapter, resolve(self._vault.unseal(endpoint.config, owner=endpoint.id)))
+        fields = secret_fields(adapter.Config)
+        opened = unseal(endpoint.config, fields, endpoint.id, load_keys(self.key_path)) if fields else endpoint.config
+        return parse_config(adapter, resolve(opened, fields, forbidden_paths=self.context.forbidden_paths))

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncterm.engine.errors import ErrorClass
+from syncterm.engine.errors import ErrorClass, InterruptedSyncError
 from syncterm.engine.identifiers import new_id
 from syncterm.engine.model import (
     Activity,
@@ -76,6 +76,13 @@ class Ending:
     """What was committed and where the next sync resumes."""
     refused_by: str | None = None
     """`source` or `destination`: the end that refused the credentials."""
+
+
+async def guard(connection: AsyncConnection, sync_id: str, epoch: int) -> None:
+    """Raises: InterruptedSyncError: where an engine of a newer epoch has taken this sync over, or the store no longer knows it."""
+    held = (await connection.execute(select(syncs.c.epoch).where(syncs.c.id == sync_id))).scalar()
+    if held != epoch:
+        raise InterruptedSyncError(f"Sync {sync_id} was taken over by another engine.")
 
 
 async def touch(connection: AsyncConnection, connector_id: str, values: Mapping[str, Any]) -> None:
@@ -422,7 +429,7 @@ async def reopen_interrupted(connection: AsyncConnection, epoch: int, now: datet
             .where(attempts.c.sync_id == sync_id, attempts.c.finished_at.is_(None))
             .values(finished_at=now, outcome=Outcome.FAILED, error_class=ErrorClass.INTERRUPTED, error_message=message)
         )
-        await connection.execute(update(syncs).where(syncs.c.id == sync_id).values(state=SyncState.CREATED))
+        await connection.execute(update(syncs).where(syncs.c.id == sync_id).values(state=SyncState.CREATED, epoch=epoch))
         await touch(
             connection,
             connector_id,

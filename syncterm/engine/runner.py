@@ -11,8 +11,8 @@ import json
 import logging
 import random
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -49,10 +49,10 @@ from syncterm.engine.model import (
     SyncMode,
 )
 from syncterm.engine.pipeline import LoadedStream, StreamHooks, StreamTask, run_stream
+from syncterm.engine.redaction import redact
 from syncterm.engine.retry import Attempts, decide_retry, is_transient
 from syncterm.engine.schema import Catalog, StreamSchema
 from syncterm.engine.schema_change import SchemaPolicy, compare
-from syncterm.engine.secrets import redact
 from syncterm.engine.sources.base import Source
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import connectors, destinations, sources, streams, syncs
@@ -155,6 +155,13 @@ class Runner:
         self._attempts = Attempts()
         self._loop = asyncio.get_running_loop()
 
+    @asynccontextmanager
+    async def _write(self) -> AsyncIterator[AsyncConnection]:
+        """A write transaction, where this engine still owns the sync. Raises: InterruptedSyncError: where it does not."""
+        async with self._execution.database.write() as connection:
+            await lifecycle.guard(connection, self.sync_id, self._execution.epoch)
+            yield connection
+
     def stop(self, reason: SynctermError) -> None:
         """End the sync for that reason, at the next batch or by interrupting what hangs."""
         self.control.stop(reason)
@@ -181,7 +188,7 @@ class Runner:
     async def _attempt(self) -> tuple[Ending | None, datetime | None]:
         """One attempt: how the sync ended, or None and when to try again."""
         execution = self._execution
-        async with execution.database.write() as connection:
+        async with self._write() as connection:
             number = await lifecycle.begin_attempt(
                 connection, self.sync_id, self.connector_id, execution.epoch, execution.clock.now()
             )
@@ -204,7 +211,7 @@ class Runner:
         now = execution.clock.now()
         ending, retry_at = self._judge(error, results, progressed, now)
         closing = ending or Ending(Outcome.FAILED, *describe_error(error or InterruptedSyncError("Interrupted.")))
-        async with execution.database.write() as connection:
+        async with self._write() as connection:
             await lifecycle.end_attempt(connection, self.sync_id, number, now, closing, progressed=progressed, retry_at=retry_at)
             await lifecycle.add_log(connection, self.connector_id, self.sync_id, self._log.take())
             if retry_at is not None:
@@ -246,7 +253,7 @@ class Runner:
         execution = self._execution
         level = LogLevel.INFO if ending.outcome is Outcome.SUCCESS else LogLevel.WARNING
         self._log.add(level, f"Completed: {ending.outcome}. {ending.summary or ''}".strip())
-        async with execution.database.write() as connection:
+        async with self._write() as connection:
             await lifecycle.add_log(connection, self.connector_id, self.sync_id, self._log.take())
             await lifecycle.finish(connection, self.sync_id, execution.clock.now(), ending)
             await _note_credentials(connection, self.connector_id, ending, execution.clock.now())
@@ -326,11 +333,11 @@ class Runner:
             for line in change.notes:
                 self._log.add(LogLevel.WARNING, line)
             if change.blocking is not None:
-                async with self._execution.database.write() as connection:
+                async with self._write() as connection:
                     await lifecycle.touch(connection, self.connector_id, {"schema_change": change.to_text()})
                 raise SchemaChangedError(change.blocking, remedy="Approve the change or adapt the connector, then sync again.")
             schemas[stream.config.name] = change.schema
-        async with self._execution.database.write() as connection:
+        async with self._write() as connection:
             for name, schema in schemas.items():
                 await connection.execute(
                     update(streams)
@@ -372,7 +379,7 @@ class Runner:
                 reject_limit_count=setup.reject_limit_count,
                 reject_limit_share=setup.reject_limit_share,
             )
-            async with self._execution.database.write() as connection:
+            async with self._write() as connection:
                 await lifecycle.drop_rejected(connection, self.sync_id, name)
             try:
                 loaded = await self._blocking(lambda: self._run(setup, task, blank), f"sync {setup.name}")
@@ -394,7 +401,7 @@ class Runner:
             if result.outcome is Outcome.SUCCESS
             else f"{name}: {result.error_message}",
         )
-        async with self._execution.database.write() as connection:
+        async with self._write() as connection:
             await lifecycle.finish_stream(connection, self.sync_id, self.connector_id, result)
             await lifecycle.add_log(connection, self.connector_id, self.sync_id, self._log.take())
         return result
@@ -426,11 +433,11 @@ class Runner:
 
     async def _save_rejected(self, records: list[RejectedRecord]) -> None:
         redacted = [replace(record, message=redact(record.message), payload=redact(record.payload)) for record in records]
-        async with self._execution.database.write() as connection:
+        async with self._write() as connection:
             await lifecycle.save_rejected(connection, self.sync_id, self.connector_id, redacted, self._execution.clock.now())
 
     async def _prepare(self, result: StreamResult) -> None:
-        async with self._execution.database.write() as connection:
+        async with self._write() as connection:
             await lifecycle.prepare_stream(connection, self.sync_id, result)
 
     def _wait_for(self, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -481,7 +488,11 @@ async def _note_credentials(connection: AsyncConnection, connector_id: str, endi
     ).one()
     for end, table, endpoint_id in (("source", sources, row.source_id), ("destination", destinations, row.destination_id)):
         if ending.outcome is Outcome.SUCCESS:
-            values = {"credentials": CredentialsState.OK, "credentials_error_class": None, "credentials_message": None}
+            values: dict[str, Any] = {
+                "credentials": CredentialsState.OK,
+                "credentials_error_class": None,
+                "credentials_message": None,
+            }
         elif ending.refused_by == end:
             values = {
                 "credentials": CredentialsState.REJECTED,

@@ -1,0 +1,269 @@
+"""Decides which queued syncs run now: one a connector, N a source, N a destination, N overall; oldest first.
+
+The queue is the store: a sync in state Created waits there. The dispatcher claims it, gives it a runner, and tells every sync that
+waits which limit it waits for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from syncterm.engine import lifecycle
+from syncterm.engine.clock import Clock
+from syncterm.engine.destinations.base import destination_class
+from syncterm.engine.errors import CancelledSyncError, ConfigError, InterruptedSyncError, SynctermError
+from syncterm.engine.lifecycle import Ending
+from syncterm.engine.model import Activity, Outcome, SyncState
+from syncterm.engine.runner import Execution, Runner, describe_error
+from syncterm.engine.store.database import Database
+from syncterm.engine.store.tables import connectors, destinations, syncs
+
+logger = logging.getLogger(__name__)
+
+LOOK_AHEAD = 500
+"""Queued syncs looked at in one turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many syncs may run at the same time."""
+
+    overall: int = 8
+    per_source: int = 4
+
+
+@dataclass
+class _Running:
+    runner: Runner
+    task: asyncio.Task[None]
+    source_id: str
+    destination_id: str
+    destination_limit: int
+    holds_slot: bool = True
+
+
+class Dispatcher:
+    """Starts and stops runners."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        execution: Execution,
+        limits: Limits,
+        changed: Callable[[str], None],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._execution = execution
+        self._limits = limits
+        self._changed = changed
+        self._running: dict[str, _Running] = {}
+        """Connector id → what runs for it."""
+        self._waiting: dict[str, str] = {}
+        """Connector id → why its sync waits, as last told to the store."""
+        self._look_again = asyncio.Event()
+        self._room = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    @property
+    def running(self) -> int:
+        """Syncs that have been claimed and are not completed."""
+        return len(self._running)
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._work(), name="dispatcher")
+        self.look()
+
+    def look(self) -> None:
+        """Something may have been queued, cancelled or finished."""
+        self._look_again.set()
+
+    async def stop(self, reason: SynctermError) -> None:
+        """End every runner for that reason and wait for them."""
+        self._closing = True
+        if self._task is not None:
+            self._task.cancel()
+        tasks = [entry.task for entry in self._running.values()]
+        for entry in self._running.values():
+            entry.runner.stop(reason)
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _work(self) -> None:
+        while not self._closing:
+            await self._look_again.wait()
+            self._look_again.clear()
+            try:
+                await self._pass_on_cancellations()
+                await self._start_what_may_run()
+            except SynctermError as error:
+                logger.warning("The dispatcher could not look at the queue: %s", error)
+                await self._clock.sleep(1.0)
+                self.look()
+
+    async def _pass_on_cancellations(self) -> None:
+        """Stop runners whose sync somebody asked to cancel; drop queued syncs that were cancelled."""
+        async with self._database.read() as connection:
+            asked = (
+                await connection.execute(
+                    select(syncs.c.id, syncs.c.connector_id, syncs.c.state, syncs.c.cancel_requested_by).where(
+                        syncs.c.state != SyncState.COMPLETED, syncs.c.cancel_requested_at.is_not(None)
+                    )
+                )
+            ).all()
+        for row in asked:
+            reason = f"Cancelled by {row.cancel_requested_by}."
+            entry = self._running.get(row.connector_id)
+            if entry is not None and entry.runner.sync_id == row.id:
+                entry.runner.stop(CancelledSyncError(reason))
+            elif row.state == SyncState.CREATED:
+                async with self._database.write() as connection:
+                    await lifecycle.finish(connection, row.id, self._clock.now(), Ending(Outcome.CANCELLED, message=reason))
+                self._changed(row.connector_id)
+
+    async def _start_what_may_run(self) -> None:
+        async with self._database.read() as connection:
+            queued = (
+                await connection.execute(
+                    select(
+                        syncs.c.id,
+                        syncs.c.connector_id,
+                        connectors.c.source_id,
+                        connectors.c.destination_id,
+                        destinations.c.type.label("destination_type"),
+                    )
+                    .join_from(syncs, connectors, syncs.c.connector_id == connectors.c.id)
+                    .outerjoin(destinations, destinations.c.id == connectors.c.destination_id)
+                    .where(syncs.c.state == SyncState.CREATED, syncs.c.cancel_requested_at.is_(None))
+                    .order_by(syncs.c.created_at, syncs.c.id)
+                    .limit(LOOK_AHEAD)
+                )
+            ).all()
+        slots = [entry for entry in self._running.values() if entry.holds_slot]
+        overall = len(slots)
+        per_source = Counter(entry.source_id for entry in slots)
+        per_destination = Counter(entry.destination_id for entry in slots)
+        waiting: dict[str, str] = {}
+        started = False
+        for position, row in enumerate(queued, 1):
+            if row.connector_id in self._running:
+                continue
+            limit = _parallel_loads(row.destination_type)
+            if overall >= self._limits.overall:
+                reason = f"{overall} of {self._limits.overall} syncs run; number {position} in the queue"
+            elif per_source[row.source_id] >= self._limits.per_source:
+                reason = f"{self._limits.per_source} syncs read from this source already; number {position} in the queue"
+            elif per_destination[row.destination_id] >= limit:
+                reason = f"{limit} sync writes to this destination already; number {position} in the queue"
+            else:
+                if await self._start(row, limit):
+                    started = True
+                    overall += 1
+                    per_source[row.source_id] += 1
+                    per_destination[row.destination_id] += 1
+                continue
+            waiting[row.connector_id] = reason
+        await self._tell_waiting(waiting)
+        if started and len(queued) == LOOK_AHEAD:
+            self.look()
+
+    async def _start(self, row: Row[Any], destination_limit: int) -> bool:
+        async with self._database.write() as connection:
+            if not await lifecycle.claim(connection, row.id, row.connector_id, self._execution.epoch, self._clock.now()):
+                return False
+        runner = Runner(self._execution, row.id, row.connector_id)
+        task = asyncio.create_task(self._run(runner), name=f"sync {row.id}")
+        self._running[row.connector_id] = _Running(runner, task, row.source_id, row.destination_id, destination_limit)
+        self._changed(row.connector_id)
+        return True
+
+    async def _run(self, runner: Runner) -> None:
+        try:
+            await runner.execute(lambda: self._slot(runner))
+        except Exception as error:
+            # The runner records what goes wrong with a sync; what arrives here went wrong with the record itself.
+            logger.exception("Sync %s could not be recorded.", runner.sync_id)
+            await self._close_unrecorded(runner, error)
+        finally:
+            del self._running[runner.connector_id]
+            async with self._room:
+                self._room.notify_all()
+            self._changed(runner.connector_id)
+            self.look()
+
+    async def _close_unrecorded(self, runner: Runner, error: Exception) -> None:
+        if isinstance(runner.control.reason, InterruptedSyncError):
+            return
+        error_class, message = describe_error(error)
+        async with self._database.write() as connection:
+            await lifecycle.finish(connection, runner.sync_id, self._clock.now(), Ending(Outcome.FAILED, error_class, message))
+
+    @asynccontextmanager
+    async def _slot(self, runner: Runner) -> AsyncIterator[None]:
+        """A runner's place among those that run. It gives it up while it backs off, and queues for it again."""
+        entry = self._running[runner.connector_id]
+        if not entry.holds_slot:
+            async with self._room:
+                await self._room.wait_for(lambda: runner.control.stopped or self._has_room(entry))
+                entry.holds_slot = True
+        try:
+            yield
+        finally:
+            entry.holds_slot = False
+            async with self._room:
+                self._room.notify_all()
+            self.look()
+
+    def _has_room(self, wanting: _Running) -> bool:
+        slots = [entry for entry in self._running.values() if entry.holds_slot]
+        same_source = sum(entry.source_id == wanting.source_id for entry in slots)
+        same_destination = sum(entry.destination_id == wanting.destination_id for entry in slots)
+        return (
+            len(slots) < self._limits.overall
+            and same_source < self._limits.per_source
+            and (same_destination < wanting.destination_limit)
+        )
+
+    async def _tell_waiting(self, waiting: dict[str, str]) -> None:
+        """Write down why each sync waits, where that changed."""
+        news = {connector: reason for connector, reason in waiting.items() if self._waiting.get(connector) != reason}
+        self._waiting = waiting
+        if not news:
+            return
+        async with self._database.write() as connection:
+            for connector_id, reason in news.items():
+                await lifecycle.touch(connection, connector_id, {"activity_reason": reason})
+        for connector_id in news:
+            self._changed(connector_id)
+
+    # What the engine asks while syncs run ------------------------------------------------------------------------------------
+
+    def progress(self) -> dict[str, dict[str, object]]:
+        """Connector id → progress columns of the syncs that move."""
+        return {
+            connector_id: {
+                "progress_stream": entry.runner.control.progress.stream,
+                "progress_records": entry.runner.control.progress.records,
+                "progress_bytes": entry.runner.control.progress.bytes,
+                "progress_expected": entry.runner.control.progress.expected,
+            }
+            for connector_id, entry in self._running.items()
+            if entry.runner.activity is Activity.RUNNING
+        }
+
+
+def _parallel_loads(destination_type: str | None) -> int:
+    try:
+        return destination_class(destination_type).capabilities.parallel_loads if destination_type else 1
+    except ConfigError:
+        return 1  # the runner says what is wrong with the type

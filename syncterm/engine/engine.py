@@ -1,0 +1,232 @@
+"""The engine: what schedules, queues and executes syncs on one store. One engine a store executes; the others are attached."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from syncterm.engine import lifecycle, retention
+from syncterm.engine.adapter_factory import AdapterFactory
+from syncterm.engine.adapters import AdapterContext
+from syncterm.engine.clock import Clock, SystemClock
+from syncterm.engine.dispatcher import Dispatcher, Limits
+from syncterm.engine.errors import InterruptedSyncError, SynctermError
+from syncterm.engine.events import EVERYTHING, Change, Events, changed
+from syncterm.engine.identifiers import new_id
+from syncterm.engine.lease import HEARTBEAT_INTERVAL, Lease
+from syncterm.engine.operations import Operations
+from syncterm.engine.queries import Queries
+from syncterm.engine.runner import Execution
+from syncterm.engine.scheduler import Scheduler
+from syncterm.engine.store.database import Database
+from syncterm.engine.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+PROGRESS_INTERVAL = 0.5
+"""Seconds between two writes of the running syncs' progress."""
+WATCH_INTERVAL = 0.5
+"""Seconds between two looks at whether another process wrote to the store."""
+RETENTION_INTERVAL = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What a person can set about an engine."""
+
+    limits: Limits = Limits()
+    keep_history: timedelta = timedelta(days=60)
+
+
+class Engine:
+    """An engine on the loop that runs it.
+
+    Args:
+        workspace: whose store it works on.
+        execute: whether it may take the lease and execute syncs; False for commands that only ask.
+        base_folder: what relative paths in configurations are relative to.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        execute: bool = True,
+        clock: Clock | None = None,
+        settings: EngineSettings | None = None,
+        base_folder: Path | None = None,
+    ) -> None:
+        self.workspace = workspace
+        self.clock: Clock = clock or SystemClock()
+        self.events = Events()
+        self.id = new_id(self.clock.now())
+        self._execute = execute
+        self._settings = settings or EngineSettings()
+        self._context = AdapterContext(self.clock, workspace.forbidden_paths, base_folder or Path.cwd())
+        self._timer: AsyncIOScheduler | None = None
+        self._dispatcher: Dispatcher | None = None
+        self._scheduler: Scheduler | None = None
+        self._data_version = 0
+        self._sequence = 0
+        self._pending: Change | None = None
+        self._publishing = False
+        self._lock = asyncio.Lock()
+
+    @property
+    def executing(self) -> bool:
+        """Whether this engine holds the lease."""
+        return self._dispatcher is not None
+
+    async def start(self) -> None:
+        """Open the store, take the lease if it is free, begin to work.
+
+        Raises:
+            StoreError: the store cannot be opened; nothing was changed.
+        """
+        self.workspace.create()
+        self.database = await Database.open(self.workspace.store_path, clock=self.clock)
+        self.adapters = AdapterFactory(self.workspace.key_path, self._context)
+        self.queries = Queries(self.database, self.clock)
+        self.operations = Operations(self.database, self.clock, self.adapters, self._told)
+        self.lease = Lease(self.database, self.clock, holder=self.id)
+        self._data_version = await self.database.data_version()
+        self._sequence, _, _ = await self.queries.changed_connectors(0)
+        self._timer = AsyncIOScheduler(timezone="UTC")
+        self._timer.start()
+        self._every(WATCH_INTERVAL, self._watch_store, "watch")
+        if self._execute:
+            await self._tend_lease()
+            self._every(HEARTBEAT_INTERVAL, self._tend_lease, "lease")
+
+    async def stop(self) -> None:
+        """End the syncs that run, so that the next engine resumes them; give the lease back; close the store."""
+        async with self._lock:
+            if self._timer is not None:
+                self._timer.shutdown(wait=False)
+                self._timer = None
+            if self._dispatcher is not None:
+                await self._step_down("The engine was stopped.")
+                await self.lease.release()
+        await self.database.close()
+
+    def _every(self, seconds: float, function: object, name: str) -> None:
+        if self._timer is not None:
+            self._timer.add_job(
+                function, "interval", seconds=seconds, id=name, replace_existing=True, coalesce=True, max_instances=1,
+                misfire_grace_time=None,
+            )  # fmt: skip
+
+    # The lease ---------------------------------------------------------------------------------------------------------------
+
+    async def _tend_lease(self) -> None:
+        """Take a free lease, or keep the one that is held."""
+        async with self._lock:
+            if self._timer is None:
+                return
+            try:
+                if self._dispatcher is None:
+                    if await self.lease.acquire():
+                        await self._take_over()
+                elif not await self.lease.heartbeat():
+                    logger.warning("Another engine has taken over this store.")
+                    await self._step_down("Another engine has taken over this store.")
+            except SynctermError as error:
+                logger.warning("The lease could not be renewed: %s", error)
+                if self._dispatcher is not None and not self.lease.valid():
+                    await self._step_down("The store could not be reached in time to keep the lease.")
+
+    async def _take_over(self) -> None:
+        """Begin to execute: first what the engine before left open, then what is due."""
+        epoch = self.lease.epoch
+        if epoch is None or self._timer is None:
+            return
+        now = self.clock.now()
+        async with self.database.write() as connection:
+            reopened = await lifecycle.reopen_interrupted(
+                connection, epoch, now, "Interrupted: the engine that ran this sync ended. It resumes from its last commit."
+            )
+        if reopened:
+            logger.info("Resuming %d interrupted syncs.", len(reopened))
+        execution = Execution(
+            self.database,
+            self.clock,
+            self.adapters,
+            epoch,
+            self.lease.valid,
+            lambda connector_id: self.notify(changed([connector_id])),
+        )
+        self._dispatcher = Dispatcher(self.database, self.clock, execution, self._settings.limits, execution.changed)
+        self._scheduler = Scheduler(self.database, self.clock, self._timer, self._queued, self._advanced)
+        self._dispatcher.start()
+        await self._scheduler.run_due()
+        self._every(PROGRESS_INTERVAL, self._save_progress, "progress")
+        self._every(RETENTION_INTERVAL.total_seconds(), self._retain, "retention")
+        self.notify(EVERYTHING)
+
+    async def _step_down(self, reason: str) -> None:
+        dispatcher, self._dispatcher, self._scheduler = self._dispatcher, None, None
+        if self._timer is not None:
+            for job in ("progress", "retention", "due"):
+                if self._timer.get_job(job):
+                    self._timer.remove_job(job)
+        if dispatcher is not None:
+            await dispatcher.stop(InterruptedSyncError(reason))
+        self.notify(EVERYTHING)
+
+    # Changes -----------------------------------------------------------------------------------------------------------------
+
+    def notify(self, change: Change) -> None:
+        """Tell subscribers, at most ten times a second."""
+        self._pending = change if self._pending is None else self._pending.merge(change)
+        if not self._publishing:
+            self._publishing = True
+            asyncio.get_running_loop().call_later(0.1, self._publish)
+
+    def _publish(self) -> None:
+        change, self._pending, self._publishing = self._pending, None, False
+        if change is not None:
+            self.events.publish(change)
+
+    def _queued(self, connector_ids: Iterable[str]) -> None:
+        if self._dispatcher is not None:
+            self._dispatcher.look()
+        self.notify(changed(connector_ids))
+
+    def _advanced(self, connector_ids: Iterable[str]) -> None:
+        self.notify(changed(connector_ids))
+
+    async def _told(self, change: Change) -> None:
+        """An operation changed the store: look at the queue and at what is due."""
+        self.notify(change)
+        if self._dispatcher is not None and self._scheduler is not None:
+            self._dispatcher.look()
+            await self._scheduler.set_wake_up()
+
+    async def _watch_store(self) -> None:
+        """Notice what other processes wrote: their commands, and the progress of the engine that executes."""
+        version = await self.database.data_version()
+        if version == self._data_version:
+            return
+        self._data_version = version
+        self._sequence, ids, order = await self.queries.changed_connectors(self._sequence)
+        await self._told(Change(ids, order))
+
+    # Periodic work -----------------------------------------------------------------------------------------------------------
+
+    async def _save_progress(self) -> None:
+        if self._dispatcher is None:
+            return
+        progress = self._dispatcher.progress()
+        if progress:
+            async with self.database.write(durable=False) as connection:
+                await lifecycle.save_progress(connection, progress)
+            self.notify(changed(progress))
+
+    async def _retain(self) -> None:
+        await retention.apply(self.database, self.clock, keep=self._settings.keep_history)

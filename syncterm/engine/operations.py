@@ -1,0 +1,499 @@
+"""What a person can do. Every operation names the role it needs, checks it, and writes the audit trail, also when it refuses.
+
+Operations change the store and nothing else; the engine that holds the lease, in this process or another, acts on what it finds there.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from syncterm.engine import audit, lifecycle
+from syncterm.engine.adapter_factory import AdapterFactory
+from syncterm.engine.clock import Clock
+from syncterm.engine.configuration import apply_document, export_document
+from syncterm.engine.connection_test import CheckEnd, test_connector
+from syncterm.engine.document import Document, Plan
+from syncterm.engine.errors import ConfigError, NotAllowedError
+from syncterm.engine.events import EVERYTHING, Change, changed
+from syncterm.engine.identifiers import new_id
+from syncterm.engine.model import Activity, Actor, CheckReport, CheckStep, PausedBy, Reason, Role, SyncState, Trigger
+from syncterm.engine.scheduler import next_fire_of
+from syncterm.engine.store.database import Database
+from syncterm.engine.store.tables import CHANGE_SEQUENCE, connectors, streams, syncs
+
+UNDO_GRACE = timedelta(minutes=10)
+"""How long a deletion can be undone."""
+_RANK = {Role.VIEWER: 0, Role.USER: 1, Role.ADMINISTRATOR: 2}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class IfRunning(StrEnum):
+    """What "sync now" does with a connector whose sync runs already."""
+
+    LEAVE = "leave"
+    QUEUE = "queue"
+    RESTART = "restart"
+
+
+@dataclass(frozen=True, slots=True)
+class OperationResult:
+    """What an operation did with one connector."""
+
+    connector_id: str
+    name: str
+    done: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a destructive operation would touch."""
+
+    names: tuple[str, ...]
+    running: tuple[str, ...]
+    """Names of those whose sync runs or waits."""
+    records: int
+    """Records that the last syncs of all of them wrote."""
+    last_duration: timedelta | None
+    """The longest of their last syncs: an estimate for a re-sync."""
+    sharing: tuple[str, ...]
+    """Other connectors that write into the same collection of the same destination."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A deletion that can be undone until an instant."""
+
+    token: str
+    until: datetime
+    results: tuple[OperationResult, ...]
+
+
+@dataclass
+class _Deleted:
+    until: datetime
+    connector_ids: list[str] = field(default_factory=list)
+
+
+def operation(
+    role: Role,
+) -> Callable[
+    [Callable[Concatenate[Operations, Actor, P], Awaitable[R]]], Callable[Concatenate[Operations, Actor, P], Awaitable[R]]
+]:
+    """Marks a method as an operation that needs at least that role; others are refused, and the refusal is recorded."""
+
+    def decorate(
+        method: Callable[Concatenate[Operations, Actor, P], Awaitable[R]],
+    ) -> Callable[Concatenate[Operations, Actor, P], Awaitable[R]]:
+        name = getattr(method, "__name__", "operation")
+
+        @functools.wraps(method)
+        async def checked(self: Operations, actor: Actor, *args: P.args, **kwargs: P.kwargs) -> R:
+            if _RANK[actor.role] < _RANK[role]:
+                await self.refuse(actor, name)
+                raise NotAllowedError(
+                    f"{actor.name} has the role {actor.role}; {name.replace('_', ' ')} needs {role}.",
+                    remedy="Ask an administrator.",
+                )
+            return await method(self, actor, *args, **kwargs)
+
+        checked.needed_role = role  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
+
+
+class Operations:
+    """The operations on one store.
+
+    Args:
+        told: awaited after each change, so that this process looks at the queue at once.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        adapters: AdapterFactory,
+        told: Callable[[Change], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._adapters = adapters
+        self._told = told
+        self._deletions: dict[str, _Deleted] = {}
+
+    async def refuse(self, actor: Actor, name: str) -> None:
+        """Record that an operation was refused."""
+        async with self._database.write() as connection:
+            await audit.record(
+                connection, actor=actor, operation=name, object_type="connector", refused=True, now=self._clock.now()
+            )
+
+    # Running -----------------------------------------------------------------------------------------------------------------
+
+    @operation(Role.USER)
+    async def sync_now(
+        self, actor: Actor, connector_ids: Sequence[str], *, if_running: IfRunning = IfRunning.LEAVE
+    ) -> tuple[OperationResult, ...]:
+        """Queue a manual sync of each connector."""
+
+        async def one(connection: AsyncConnection, row: Any) -> str:
+            self._require_complete(row)
+            return await self._queue(connection, actor, row, Reason.SYNC_NOW, if_running)
+
+        return await self._each(actor, "sync_now", connector_ids, one)
+
+    @operation(Role.USER)
+    async def historical_resync(self, actor: Actor, connector_ids: Sequence[str]) -> tuple[OperationResult, ...]:
+        """Read everything again; readers of the destination see the old data until the new is complete."""
+
+        async def one(connection: AsyncConnection, row: Any) -> str:
+            self._require_complete(row)
+            await connection.execute(
+                update(streams).where(streams.c.connector_id == row.id, streams.c.selected).values(resync_requested=True)
+            )
+            queued = await self._queue(connection, actor, row, Reason.HISTORICAL_RESYNC, IfRunning.QUEUE)
+            return f"Historical re-sync: {queued[0].lower()}{queued[1:]}"
+
+        return await self._each(actor, "historical_resync", connector_ids, one)
+
+    @operation(Role.USER)
+    async def cancel(self, actor: Actor, connector_ids: Sequence[str]) -> tuple[OperationResult, ...]:
+        """Cancel what runs or waits for each connector."""
+
+        async def one(connection: AsyncConnection, row: Any) -> str:
+            asked = await self._ask_to_cancel(connection, actor.name, row.id)
+            if not asked:
+                raise ConfigError("Nothing runs or waits.")
+            return "Cancelling." if asked == 1 else f"Cancelling {asked} syncs."
+
+        return await self._each(actor, "cancel", connector_ids, one)
+
+    @operation(Role.USER)
+    async def cancel_sync(self, actor: Actor, sync_id: str) -> OperationResult:
+        """Cancel one sync by its id.
+
+        Raises:
+            ConfigError: where there is no such sync.
+        """
+        async with self._database.read() as connection:
+            connector_id = (await connection.execute(select(syncs.c.connector_id).where(syncs.c.id == sync_id))).scalar()
+        if connector_id is None:
+            raise ConfigError(f"There is no sync {sync_id!r}.", remedy="Take the Sync ID from the history.")
+
+        async def one(connection: AsyncConnection, row: Any) -> str:
+            if not await self._ask_to_cancel(connection, actor.name, row.id, sync_id):
+                raise ConfigError(f"Sync {sync_id} is completed already.")
+            return "Cancelling."
+
+        return (await self._each(actor, "cancel_sync", [connector_id], one))[0]
+
+    @operation(Role.USER)
+    async def pause(self, actor: Actor, connector_ids: Sequence[str], reason: str = "") -> tuple[OperationResult, ...]:
+        """Stop the schedule; a running sync ends at its next batch. Configuration and cursors stay."""
+
+        async def one(connection: AsyncConnection, row: Any) -> str:
+            if row.paused_by is not None:
+                raise ConfigError("Paused already.")
+            await lifecycle.touch(
+                connection,
+                row.id,
+                {
+                    "paused_by": PausedBy.PERSON,
+                    "paused_reason": reason or f"Paused by {actor.name}.",
+                    "paused_at": self._clock.now(),
+                    "next_fire_at": None,
+                    "due_since": None,
+                },
+            )
+            asked = await self._ask_to_cancel(connection, f"{actor.name} (paused)", row.id)
+            return "Paused; its sync ends at the next batch." if asked else "Paused."
+
+        return await self._each(actor, "pause", connector_ids, one)
+
+    @operation(Role.USER)
+    async def resume(self, actor: Actor, connector_ids: Sequence[str]) -> tuple[OperationResult, ...]:
+        """Take the schedule up again. It fires at its next time, not for those that passed."""
+
+        async def one(connection: AsyncConnection, row: Any) -> str:
+            if row.paused_by is None:
+                raise ConfigError("Not paused.")
+            due = next_fire_of(row, self._clock.now()) if row.configuration_complete else None
+            await lifecycle.touch(
+                connection,
+                row.id,
+                {
+                    "paused_by": None,
+                    "paused_reason": None,
+                    "paused_at": None,
+                    "next_fire_at": due,
+                    "consecutive_failures": 0,
+                    "failing_since": None,
+                },
+            )
+            return "Resumed."
+
+        return await self._each(actor, "resume", connector_ids, one)
+
+    # Deleting ----------------------------------------------------------------------------------------------------------------
+
+    @operation(Role.VIEWER)
+    async def preview(self, actor: Actor, connector_ids: Sequence[str]) -> Preview:
+        """What deleting or re-syncing these connectors would touch."""
+        async with self._database.read() as connection:
+            rows = (
+                await connection.execute(
+                    select(connectors)
+                    .where(connectors.c.id.in_(connector_ids), connectors.c.deleted_at.is_(None))
+                    .order_by(connectors.c.name)
+                )
+            ).all()
+            targets = {(row.destination_id, row.collection) for row in rows}
+            others = (
+                await connection.execute(
+                    select(connectors.c.name, connectors.c.destination_id, connectors.c.collection).where(
+                        connectors.c.destination_id.in_({target for target, _ in targets}),
+                        connectors.c.id.not_in(connector_ids),
+                        connectors.c.deleted_at.is_(None),
+                    )
+                )
+            ).all()
+        durations = [row.last_duration_ms for row in rows if row.last_duration_ms is not None]
+        return Preview(
+            names=tuple(row.name for row in rows),
+            running=tuple(row.name for row in rows if row.activity != Activity.IDLE),
+            records=sum(row.last_records or 0 for row in rows),
+            last_duration=timedelta(milliseconds=max(durations)) if durations else None,
+            sharing=tuple(sorted(other.name for other in others if (other.destination_id, other.collection) in targets)),
+        )
+
+    @operation(Role.USER)
+    async def delete(self, actor: Actor, connector_ids: Sequence[str]) -> Deletion:
+        """Remove connectors; future syncs stop, what was synced stays in the destination. Can be undone for a while."""
+        now = self._clock.now()
+
+        async def one(connection: AsyncConnection, row: Any) -> str:
+            await self._ask_to_cancel(connection, f"{actor.name} (deleted)", row.id)
+            await lifecycle.touch(
+                connection, row.id, {"deleted_at": now, "deleted_by": actor.name, "next_fire_at": None, "due_since": None}
+            )
+            return "Deleted; its data stays in the destination."
+
+        results = await self._each(actor, "delete", connector_ids, one)
+        deletion = Deletion(new_id(now), now + UNDO_GRACE, results)
+        self._deletions[deletion.token] = _Deleted(deletion.until, [result.connector_id for result in results if result.done])
+        return deletion
+
+    @operation(Role.USER)
+    async def undo(self, actor: Actor, token: str) -> tuple[OperationResult, ...]:
+        """Bring back what a deletion removed.
+
+        Raises:
+            ConfigError: where the time for it is over.
+        """
+        now = self._clock.now()
+        deleted = self._deletions.pop(token, None)
+        if deleted is None or deleted.until < now:
+            raise ConfigError("This deletion cannot be undone any more.", remedy="Set the connectors up again.")
+
+        async def one(connection: AsyncConnection, row: Any) -> str:
+            taken = (
+                await connection.execute(
+                    select(connectors.c.id).where(connectors.c.name == row.name, connectors.c.deleted_at.is_(None))
+                )
+            ).first()
+            if taken is not None:
+                raise ConfigError(f"The name {row.name!r} was taken meanwhile.", remedy="Rename the other connector first.")
+            due = next_fire_of(row, now) if row.configuration_complete and row.paused_by is None else None
+            await lifecycle.touch(connection, row.id, {"deleted_at": None, "deleted_by": None, "next_fire_at": due})
+            return "Restored."
+
+        return await self._each(actor, "undo", deleted.connector_ids, one, deleted=True)
+
+    # Setting up --------------------------------------------------------------------------------------------------------------
+
+    @operation(Role.USER)
+    async def approve_schema(self, actor: Actor, connector_ids: Sequence[str]) -> tuple[OperationResult, ...]:
+        """Accept what the source offers now as each connector's schema."""
+
+        async def one(connection: AsyncConnection, row: Any) -> str:
+            await connection.execute(update(streams).where(streams.c.connector_id == row.id).values(schema=None))
+            await lifecycle.touch(connection, row.id, {"schema_change": None})
+            return "Schema changes approved; the next sync reads with them."
+
+        return await self._each(actor, "approve_schema", connector_ids, one)
+
+    @operation(Role.USER)
+    async def test_connection(self, actor: Actor, connector_id: str, on_step: Callable[[CheckEnd, CheckStep], None]) -> CheckReport:
+        """Test both ends of a connector, step by step; the result is kept with the connector.
+
+        Args:
+            on_step: called on the engine's loop with each step as it ends.
+        """
+        await self._permitted(actor, "test_connection", connector_id)
+        report = await test_connector(self._database, self._clock, self._adapters, connector_id, on_step)
+        async with self._database.write() as connection:
+            name = (await connection.execute(select(connectors.c.name).where(connectors.c.id == connector_id))).scalar()
+            await audit.record(
+                connection,
+                actor=actor,
+                operation="test_connection",
+                object_type="connector",
+                object_id=connector_id,
+                object_name=name,
+                after={"result": report.result, "cause": report.cause},
+                now=self._clock.now(),
+            )
+        await self._told(changed([connector_id]))
+        return report
+
+    @operation(Role.USER)
+    async def apply(self, actor: Actor, document: Document, *, prune: bool = False, dry_run: bool = False) -> Plan:
+        """Make the store what a document says; the plan of what was (or would be) done.
+
+        Raises:
+            ConfigError: naming the path; nothing was changed.
+        """
+        plan = await apply_document(
+            self._database, self._clock, self._adapters.key_path, actor, document, prune=prune, dry_run=dry_run
+        )
+        if not dry_run:
+            await self._told(EVERYTHING)
+        return plan
+
+    @operation(Role.USER)
+    async def export(self, actor: Actor) -> Document:
+        """All sources, destinations and connectors as a document; literal secrets are left out."""
+        return await export_document(self._database)
+
+    # Shared ------------------------------------------------------------------------------------------------------------------
+
+    async def _each(
+        self,
+        actor: Actor,
+        name: str,
+        connector_ids: Sequence[str],
+        one: Callable[[AsyncConnection, Any], Awaitable[str]],
+        *,
+        deleted: bool = False,
+    ) -> tuple[OperationResult, ...]:
+        """Do `one` for each connector, in pieces; each done or refused with a message, each in the audit trail."""
+        results: list[OperationResult] = []
+        ids = list(dict.fromkeys(connector_ids))
+        for start in range(0, len(ids), 100):
+            async with self._database.write() as connection:
+                for connector_id in ids[start : start + 100]:
+                    results.append(await self._one(connection, actor, name, connector_id, one, deleted=deleted))
+        order = name in ("delete", "undo")
+        await self._told(changed((result.connector_id for result in results), order=order))
+        return tuple(results)
+
+    async def _one(
+        self,
+        connection: AsyncConnection,
+        actor: Actor,
+        name: str,
+        connector_id: str,
+        one: Callable[[AsyncConnection, Any], Awaitable[str]],
+        *,
+        deleted: bool,
+    ) -> OperationResult:
+        row = (await connection.execute(select(connectors).where(connectors.c.id == connector_id))).first()
+        if row is None or (row.deleted_at is None) is deleted:
+            return OperationResult(connector_id, connector_id, False, "It does not exist any more.")
+        refused = actor.role is not Role.ADMINISTRATOR and row.created_by != actor.name
+        message = "It belongs to another user."
+        done = False
+        if not refused:
+            try:
+                message = await one(connection, row)
+                done = True
+            except ConfigError as error:
+                message = str(error)
+        if done or refused:
+            await audit.record(
+                connection,
+                actor=actor,
+                operation=name,
+                object_type="connector",
+                object_id=row.id,
+                object_name=row.name,
+                after={"result": message},
+                refused=refused,
+                now=self._clock.now(),
+            )
+        return OperationResult(row.id, row.name, done, message)
+
+    async def _permitted(self, actor: Actor, name: str, connector_id: str) -> None:
+        """Raises: NotAllowedError: where the connector belongs to somebody else. ConfigError: where there is none."""
+        async with self._database.read() as connection:
+            row = (
+                await connection.execute(select(connectors.c.created_by, connectors.c.name).where(connectors.c.id == connector_id))
+            ).first()
+        if row is None:
+            raise ConfigError(f"Connector {connector_id} does not exist any more.")
+        if actor.role is not Role.ADMINISTRATOR and row.created_by != actor.name:
+            await self.refuse(actor, name)
+            raise NotAllowedError(f"Connector {row.name!r} belongs to another user.", remedy="Ask an administrator.")
+
+    @staticmethod
+    def _require_complete(row: Any) -> None:
+        """Raises: ConfigError: where the set-up cannot run."""
+        if not row.configuration_complete:
+            raise ConfigError(
+                f"Its set-up is incomplete: {row.incomplete_reason or 'a required field is missing'}.", remedy="Complete it first."
+            )
+
+    async def _queue(self, connection: AsyncConnection, actor: Actor, row: Any, reason: Reason, if_running: IfRunning) -> str:
+        busy = row.activity != Activity.IDLE
+        if busy and if_running is IfRunning.LEAVE:
+            raise ConfigError("A sync runs or waits already; it was left as it is.")
+        waiting = (
+            await connection.execute(
+                select(syncs.c.id).where(
+                    syncs.c.connector_id == row.id,
+                    syncs.c.state == SyncState.CREATED,
+                    syncs.c.cancel_requested_at.is_(None),
+                    syncs.c.reason == reason,
+                )
+            )
+        ).first()
+        if waiting is not None:
+            raise ConfigError("One is queued already; a second is not stacked on it.")
+        if busy and if_running is IfRunning.RESTART:
+            await self._ask_to_cancel(connection, f"{actor.name} (restart)", row.id)
+        await lifecycle.insert_sync(
+            connection,
+            connector_id=row.id,
+            trigger=Trigger.MANUAL,
+            reason=reason,
+            requested_by=actor.name,
+            now=self._clock.now(),
+        )
+        return "Queued behind the running sync." if busy else "Queued."
+
+    async def _ask_to_cancel(self, connection: AsyncConnection, by: str, connector_id: str, sync_id: str | None = None) -> int:
+        statement = update(syncs).where(
+            syncs.c.connector_id == connector_id, syncs.c.state != SyncState.COMPLETED, syncs.c.cancel_requested_at.is_(None)
+        )
+        if sync_id is not None:
+            statement = statement.where(syncs.c.id == sync_id)
+        asked = await connection.execute(statement.values(cancel_requested_at=self._clock.now(), cancel_requested_by=by))
+        if asked.rowcount:
+            await connection.execute(
+                update(connectors)
+                .where(connectors.c.id == connector_id, connectors.c.activity != Activity.IDLE)
+                .values(activity=Activity.CANCELLING, activity_at=self._clock.now(), changed_at=CHANGE_SEQUENCE)
+            )
+        return asked.rowcount
