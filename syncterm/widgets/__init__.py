@@ -1,3 +1,3 @@
-"""The widgets of the dashboard; each stands alone and knows no screen."""
+"""Widgets of the dashboard: built on Textual, knowing nothing of the engine."""
 
 from __future__ import annotations

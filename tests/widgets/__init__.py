@@ -1,3 +1,3 @@
-"""Tests."""
+"""Tests of the widgets, through Pilot and through a pseudo-terminal."""
 
 from __future__ import annotations
