@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    func,
     text,
 )
 from sqlalchemy.engine import Dialect
@@ -61,10 +62,12 @@ lease = Table(
     Column("id", Integer, primary_key=True),  # always 1
     Column("epoch", BigInteger, nullable=False),
     Column("holder", String(64)),  # identifier of the process's engine; NULL once released
+    Column("scope", String(32)),  # lease.process_scope(): pids are comparable only within the same one
     Column("pid", Integer),
     Column("host", String(255)),
     Column("user_name", String(255)),
     Column("acquired_at", Instant),
+    Column("beats", BigInteger, nullable=False, default=0),  # grows with every heartbeat: what others watch
     Column("heartbeat_at", Instant),
     Column("expires_at", Instant),
 )
@@ -80,6 +83,7 @@ def _endpoint_columns() -> list[Column[Any]]:
         Column("version", Integer, nullable=False, default=1),
         Column("credentials", String(16), nullable=False, default="never_tested"),
         Column("credentials_at", Instant),
+        Column("credentials_ok_at", Instant),  # when they were last accepted; NULL: never
         Column("credentials_error_class", String(32)),
         Column("credentials_message", Text),
         Column("created_at", Instant, nullable=False),
@@ -170,6 +174,7 @@ connectors = Table(
     Column("progress_bytes", BigInteger),
     Column("progress_expected", BigInteger),  # records expected in all, NULL where unknown
     Column("changed_at", BigInteger, nullable=False, default=0),  # grows with every change of the row: what a live table asks for
+    Column("listed_at", BigInteger, nullable=False, default=0),  # changed_at when the row was last added, deleted or restored
 )
 Index(
     "uq_connectors_live_name",
@@ -179,7 +184,8 @@ Index(
     postgresql_where=connectors.c.deleted_at.is_(None),
 )
 Index("ix_connectors_due", connectors.c.next_fire_at, sqlite_where=connectors.c.next_fire_at.isnot(None))
-for _name in ("name", "last_sync_at", "next_fire_at", "last_duration_ms", "last_records", "created_at", "changed_at"):
+Index("ix_connectors_lower_name_id", func.lower(connectors.c.name), connectors.c.id)
+for _name in ("last_sync_at", "next_fire_at", "last_duration_ms", "last_records", "created_at", "changed_at"):
     Index(f"ix_connectors_{_name}_id", connectors.c[_name], connectors.c.id)
 Index("ix_connectors_source", connectors.c.source_id)
 Index("ix_connectors_destination", connectors.c.destination_id)
@@ -241,6 +247,7 @@ syncs = Table(
 )
 Index("ix_syncs_connector_created", syncs.c.connector_id, syncs.c.created_at, syncs.c.id)
 Index("ix_syncs_open", syncs.c.state, syncs.c.created_at, sqlite_where=syncs.c.state != "completed")
+Index("ix_syncs_created", syncs.c.created_at, syncs.c.id)
 Index("ix_syncs_finished", syncs.c.finished_at, syncs.c.id)
 Index("ix_syncs_failed", syncs.c.finished_at, syncs.c.id, sqlite_where=syncs.c.outcome == "failed")
 Index("uq_syncs_due", syncs.c.connector_id, syncs.c.due_at, unique=True, sqlite_where=syncs.c.due_at.isnot(None))
@@ -365,7 +372,7 @@ rollup_hours = Table(
 rollup_days = Table(
     "rollup_days",
     metadata,
-    Column("connector_id", String(32), primary_key=True),
+    Column("subject_id", String(32), primary_key=True),  # a connector's, a source's or a destination's id
     Column("day_at", Instant, primary_key=True),
     Column("succeeded", Integer, nullable=False, default=0),
     Column("failed", Integer, nullable=False, default=0),
