@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from syncterm.engine import lifecycle
 from syncterm.engine.clock import Clock
@@ -177,7 +177,7 @@ class Dispatcher:
         if started and len(queued) == LOOK_AHEAD:
             self.look()
 
-    async def _start(self, row: Row[Any], destination_limit: int) -> bool:
+    async def _start(self, row: Any, destination_limit: int) -> bool:
         async with self._database.write() as connection:
             if not await lifecycle.claim(connection, row.id, row.connector_id, self._execution.epoch, self._clock.now()):
                 return False

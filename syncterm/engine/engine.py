@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -40,7 +40,7 @@ RETENTION_INTERVAL = timedelta(hours=1)
 class EngineSettings:
     """What a person can set about an engine."""
 
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     keep_history: timedelta = timedelta(days=60)
 
 

@@ -1,12 +1,13 @@
 """What a person can do. Every operation names the role it needs, checks it, and writes the audit trail, also when it refuses.
 
-Operations change the store and nothing else; the engine that holds the lease, in this process or another, acts on what it finds there.
+Operations change the store and nothing else; the engine that holds the lease, in this process or another, acts on what it finds
+there.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -32,6 +33,9 @@ from syncterm.engine.store.tables import CHANGE_SEQUENCE, connectors, streams, s
 UNDO_GRACE = timedelta(minutes=10)
 """How long a deletion can be undone."""
 _RANK = {Role.VIEWER: 0, Role.USER: 1, Role.ADMINISTRATOR: 2}
+
+NEEDED_ROLES: dict[str, Role] = {}
+"""Operation → the role it needs."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -88,13 +92,14 @@ class _Deleted:
 def operation(
     role: Role,
 ) -> Callable[
-    [Callable[Concatenate[Operations, Actor, P], Awaitable[R]]], Callable[Concatenate[Operations, Actor, P], Awaitable[R]]
+    [Callable[Concatenate[Operations, Actor, P], Coroutine[Any, Any, R]]],
+    Callable[Concatenate[Operations, Actor, P], Coroutine[Any, Any, R]],
 ]:
     """Marks a method as an operation that needs at least that role; others are refused, and the refusal is recorded."""
 
     def decorate(
-        method: Callable[Concatenate[Operations, Actor, P], Awaitable[R]],
-    ) -> Callable[Concatenate[Operations, Actor, P], Awaitable[R]]:
+        method: Callable[Concatenate[Operations, Actor, P], Coroutine[Any, Any, R]],
+    ) -> Callable[Concatenate[Operations, Actor, P], Coroutine[Any, Any, R]]:
         name = getattr(method, "__name__", "operation")
 
         @functools.wraps(method)
@@ -107,7 +112,7 @@ def operation(
                 )
             return await method(self, actor, *args, **kwargs)
 
-        checked.needed_role = role  # type: ignore[attr-defined]
+        NEEDED_ROLES[name] = role
         return checked
 
     return decorate

@@ -1,7 +1,7 @@
 """Turns due times into queued syncs.
 
-What is due lives in the store (`connectors.next_fire_at`, indexed); APScheduler holds one wake-up for the earliest. Due connectors are
-claimed in pieces that leave the loop to others in between. After downtime each connector catches up once at most.
+What is due lives in the store (`connectors.next_fire_at`, indexed); APScheduler holds one wake-up for the earliest. Due connectors
+are claimed in pieces that leave the loop to others in between. After downtime each connector catches up once at most.
 """
 
 from __future__ import annotations
