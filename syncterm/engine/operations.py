@@ -102,7 +102,6 @@ def operation(
     ) -> Callable[Concatenate[Operations, Actor, P], Coroutine[Any, Any, R]]:
         name = getattr(method, "__name__", "operation")
 
-        @functools.wraps(method)
         async def checked(self: Operations, actor: Actor, *args: P.args, **kwargs: P.kwargs) -> R:
             if _RANK[actor.role] < _RANK[role]:
                 await self.refuse(actor, name)
@@ -113,6 +112,7 @@ def operation(
             return await method(self, actor, *args, **kwargs)
 
         NEEDED_ROLES[name] = role
+        functools.update_wrapper(checked, method)
         return checked
 
     return decorate

@@ -127,7 +127,7 @@ class ScriptedSource(Source):
 
     def discover(self) -> Catalog:
         self._refuse_access()
-        fields = _FIELDS
+        fields: tuple[Field, ...] = _FIELDS
         if self._fault("drift", READS[self.config.script] + 1):
             fields = (*_FIELDS, Field("note", LogicalType("text")))
         return Catalog(
