@@ -81,7 +81,7 @@ def _without_boxes(picture: FlowPicture, cells: int, symbols: Glyphs) -> tuple[L
 
 def _box(end: FlowEnd, cells: int, symbols: Glyphs) -> tuple[Line, ...]:
     frame = "$error" if end.fault else "$primary"
-    top_left, top_right, bottom_left, bottom_right = symbols.corners
+    top_left, top_right, bottom_left, bottom_right = tuple(symbols.corners)
     inner = cells - 4
     title = fit(clean(end.title), min(width(clean(end.title)), inner - 1), ellipsis=symbols.ellipsis)
     rule = symbols.horizontal * (cells - 5 - width(title))
@@ -109,7 +109,7 @@ def _link(picture: FlowPicture, cells: int, symbols: Glyphs) -> tuple[Line, ...]
         shaft = symbols.horizontal * (inner - 2)
         arrow: Line = ((" ", ""), (f"{shaft}{symbols.running} ", "$text-muted"), (" ", ""))
         return centered("", ""), arrow, centered(clean(picture.caption), "$text-muted"), centered("", "")
-    tone = "$warning" if picture.stopping else "$success"
+    tone = "$text-warning" if picture.stopping else "$text-success"
     return (
         centered(_rate(picture), tone),
         ((" ", ""), *_live_shaft(inner - 2, picture.phase, tone, symbols), (f"{symbols.running} ", f"{tone} bold"), (" ", "")),

@@ -36,7 +36,12 @@ class Lines(Widget):
     """
 
     def __init__(
-        self, lines: Sequence[Line] = (), *, name: str | None = None, id: str | None = None, classes: str | None = None  # noqa: A002
+        self,
+        lines: Sequence[Line] = (),
+        *,
+        name: str | None = None,
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
         self._lines: tuple[Line, ...] = tuple(lines)
