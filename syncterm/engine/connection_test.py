@@ -17,9 +17,9 @@ from syncterm.engine.control import Control
 from syncterm.engine.errors import CancelledSyncError, ConnectionTimeoutError, ErrorClass, SynctermError
 from syncterm.engine.model import CheckReport, CheckResult, CheckStep, CredentialsState
 from syncterm.engine.redaction import redact
-from syncterm.engine.runner import in_thread
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import destinations, sources
+from syncterm.engine.threads import in_thread
 
 DEADLINE = 30.0
 """Seconds that a test of one end may take."""

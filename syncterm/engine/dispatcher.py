@@ -17,12 +17,13 @@ from typing import Any
 from sqlalchemy import select
 
 from syncterm.engine import lifecycle
+from syncterm.engine.attempt import Execution, describe_error
 from syncterm.engine.clock import Clock
 from syncterm.engine.destinations.base import destination_class
 from syncterm.engine.errors import CancelledSyncError, ConfigError, InterruptedSyncError, SynctermError
 from syncterm.engine.lifecycle import Ending
 from syncterm.engine.model import Activity, Outcome, SyncState
-from syncterm.engine.runner import Execution, Runner, describe_error
+from syncterm.engine.runner import Runner
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import connectors, destinations, syncs
 
@@ -202,7 +203,7 @@ class Dispatcher:
             self.look()
 
     async def _close_unrecorded(self, runner: Runner, error: Exception) -> None:
-        if isinstance(runner.control.reason, InterruptedSyncError):
+        if isinstance(runner.control.reason, InterruptedSyncError) or isinstance(error, InterruptedSyncError):
             return
         error_class, message = describe_error(error)
         async with self._database.write() as connection:

@@ -14,6 +14,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from syncterm.engine import lifecycle, retention
 from syncterm.engine.adapter_factory import AdapterFactory
 from syncterm.engine.adapters import AdapterContext
+from syncterm.engine.attempt import Execution
 from syncterm.engine.clock import Clock, SystemClock
 from syncterm.engine.dispatcher import Dispatcher, Limits
 from syncterm.engine.errors import InterruptedSyncError, SynctermError
@@ -22,7 +23,6 @@ from syncterm.engine.identifiers import new_id
 from syncterm.engine.lease import HEARTBEAT_INTERVAL, Lease
 from syncterm.engine.operations import Operations
 from syncterm.engine.queries import Queries
-from syncterm.engine.runner import Execution
 from syncterm.engine.scheduler import Scheduler
 from syncterm.engine.store.database import Database
 from syncterm.engine.workspace import Workspace

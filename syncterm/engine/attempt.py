@@ -1,0 +1,290 @@
+"""One attempt of a sync: every selected stream that the sync has not committed yet, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from syncterm.engine import lifecycle
+from syncterm.engine.adapter_factory import AdapterFactory
+from syncterm.engine.clock import Clock
+from syncterm.engine.connector_setup import ConnectorSetup, StreamSetup, load_setup
+from syncterm.engine.control import Control
+from syncterm.engine.destinations.base import Destination, StreamState
+from syncterm.engine.errors import ConfigError, ErrorClass, SchemaChangedError, SynctermError
+from syncterm.engine.model import ACTION_OF_MODE, LogLevel, Outcome, RejectedRecord, StreamCounts, StreamResult, SyncMode
+from syncterm.engine.pipeline import LoadedStream, StreamHooks, StreamTask, run_stream
+from syncterm.engine.redaction import redact
+from syncterm.engine.schema import Catalog, StreamSchema
+from syncterm.engine.schema_change import SchemaPolicy, compare
+from syncterm.engine.sources.base import Source
+from syncterm.engine.store.database import Database
+from syncterm.engine.store.tables import sources, streams, syncs
+from syncterm.engine.threads import in_thread
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What the engine lends a runner."""
+
+    database: Database
+    clock: Clock
+    adapters: AdapterFactory
+    epoch: int
+    may_commit: Callable[[], bool]
+    changed: Callable[[str], None]
+    """Called with the connector's id after each change that a screen shows."""
+
+
+def describe_error(error: BaseException) -> tuple[ErrorClass, str]:
+    """An exception's class and its message, without secrets."""
+    if isinstance(error, SynctermError):
+        return error.error_class, redact(str(error))
+    return ErrorClass.INTERNAL, redact(f"Unexpected {type(error).__name__}: {error}")
+
+
+class SyncLog:
+    """Log lines of one sync, kept until the next write to the store."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lines: list[tuple[datetime, str, str]] = []
+
+    def add(self, level: LogLevel, message: str) -> None:
+        self._lines.append((self._clock.now(), level, redact(message)))
+
+    def take(self) -> list[tuple[datetime, str, str]]:
+        lines, self._lines = self._lines, []
+        return lines
+
+
+class Attempt:
+    """Moves the streams of one attempt.
+
+    Args:
+        control: stops this attempt; the next one gets a new control.
+    """
+
+    def __init__(self, execution: Execution, sync_id: str, connector_id: str, control: Control, log: SyncLog) -> None:
+        self.sync_id = sync_id
+        self.connector_id = connector_id
+        self.control = control
+        self.results: list[StreamResult] = []
+        """How each stream ended, so far."""
+        self.errors: list[Exception] = []
+        """What went wrong, so far."""
+        self._execution = execution
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self) -> None:
+        """Move the streams; never raises, see `errors`."""
+        try:
+            await self._move_streams()
+        except Exception as error:
+            self.errors.insert(0, error)
+
+    def _write(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return owned_write(self._execution, self.sync_id)
+
+    async def _move_streams(self) -> None:
+        """Move every selected stream that this sync has not committed yet; one stream's failure does not stop the others."""
+        execution = self._execution
+        async with execution.database.read() as connection:
+            setup = await load_setup(connection, self.connector_id)
+            only = (await connection.execute(select(syncs.c.streams).where(syncs.c.id == self.sync_id))).scalar_one()
+        wanted = [stream for stream in setup.streams if only is None or stream.config.name in _names(only)]
+        if not wanted:
+            raise ConfigError(f"Connector {setup.name!r} has no stream selected.", remedy="Select streams in its set-up.")
+        catalog, held = await self._blocking(lambda: self._look(setup), f"look {setup.name}")
+        schemas = await self._settle_schemas(setup, wanted, catalog)
+        for stream in wanted:
+            self.control.raise_if_stopped()
+            name = stream.config.name
+            self.control.progress.stream, self.control.progress.records, self.control.progress.bytes = name, 0, 0
+            schema = schemas[name]
+            self.control.progress.expected = schema.estimated_rows if stream.config.sync_mode is SyncMode.REPLACE else None
+            self.results.append(await self._move(setup, stream, schema, held.get(name)))
+
+    def _look(self, setup: ConnectorSetup) -> tuple[Catalog, dict[str, StreamState]]:
+        """In a thread: what the source offers and what the destination holds."""
+        source, destination = self._source(setup), self._destination(setup)
+        try:
+            with self.control.interrupter(source.interrupt), self.control.interrupter(destination.interrupt):
+                with _naming("source"):
+                    catalog = source.discover()
+                with _naming("destination"):
+                    return catalog, destination.state(setup.id, setup.collection)
+        finally:
+            source.close()
+            destination.close()
+
+    async def _settle_schemas(
+        self, setup: ConnectorSetup, wanted: Sequence[StreamSetup], catalog: Catalog
+    ) -> dict[str, StreamSchema]:
+        """The schema each stream is read with, after the connector's policy on changes.
+
+        Raises:
+            SchemaChangedError: a change that waits for a person's approval; noted on the connector.
+        """
+        policy = SchemaPolicy(setup.schema_policy)
+        schemas: dict[str, StreamSchema] = {}
+        for stream in wanted:
+            change = compare(stream.config, stream.approved, catalog.stream(stream.config.name), policy)
+            for line in change.notes:
+                self._log.add(LogLevel.WARNING, line)
+            if change.blocking is not None:
+                async with self._write() as connection:
+                    await lifecycle.touch(connection, self.connector_id, {"schema_change": change.to_text()})
+                raise SchemaChangedError(change.blocking, remedy="Approve the change or adapt the connector, then sync again.")
+            schemas[stream.config.name] = change.schema
+        async with self._write() as connection:
+            for name, schema in schemas.items():
+                await connection.execute(
+                    update(streams)
+                    .where(streams.c.connector_id == setup.id, streams.c.name == name)
+                    .values(schema=Catalog((schema,)).to_text())
+                )
+            await connection.execute(
+                update(sources)
+                .where(sources.c.id == setup.source.id)
+                .values(catalog=catalog.to_text(), catalog_at=self._execution.clock.now())
+            )
+            await lifecycle.touch(connection, setup.id, {"schema_change": None})
+        return schemas
+
+    async def _move(
+        self, setup: ConnectorSetup, stream: StreamSetup, schema: StreamSchema, held: StreamState | None
+    ) -> StreamResult:
+        """Move one stream; its failure is a result, a stop is raised."""
+        clock, name = self._execution.clock, stream.config.name
+        started = clock.now()
+        before = held.cursor if held else None
+        blank = StreamResult(
+            name, stream.config.sync_mode, ACTION_OF_MODE[stream.config.sync_mode], StreamCounts(), Outcome.FAILED, before, before,
+            started_at=started,
+        )  # fmt: skip
+        committed = held is not None and held.sync_id == self.sync_id
+        if committed:
+            result = await self._recall(blank)
+        else:
+            task = StreamTask(
+                setup.id,
+                self.sync_id,
+                self._execution.epoch,
+                setup.collection,
+                stream.config,
+                schema,
+                full=stream.config.sync_mode is SyncMode.REPLACE or stream.resync_requested,
+                state=held,
+                reject_limit_count=setup.reject_limit_count,
+                reject_limit_share=setup.reject_limit_share,
+            )
+            async with self._write() as connection:
+                await lifecycle.drop_rejected(connection, self.sync_id, name)
+            try:
+                loaded = await self._blocking(lambda: self._run(setup, task, blank), f"sync {setup.name}")
+            except Exception as error:
+                self.control.raise_if_stopped()
+                self.errors.append(error)
+                error_class, message = describe_error(error)
+                result = replace(blank, error_class=error_class, error_message=message, finished_at=clock.now())
+            else:
+                for warning in loaded.warnings:
+                    self._log.add(LogLevel.WARNING, warning)
+                result = replace(
+                    blank, counts=loaded.counts, outcome=Outcome.SUCCESS, cursor_after=loaded.cursor, finished_at=clock.now()
+                )
+        self._log.add(
+            LogLevel.INFO if result.outcome is Outcome.SUCCESS else LogLevel.ERROR,
+            f"{name}: {result.counts.read} read = {result.counts.written} written + {result.counts.unchanged} unchanged + "
+            f"{result.counts.filtered} filtered + {result.counts.rejected} rejected."
+            if result.outcome is Outcome.SUCCESS
+            else f"{name}: {result.error_message}",
+        )
+        async with self._write() as connection:
+            await lifecycle.finish_stream(connection, self.sync_id, self.connector_id, result)
+            await lifecycle.add_log(connection, self.connector_id, self.sync_id, self._log.take())
+        return result
+
+    async def _recall(self, blank: StreamResult) -> StreamResult:
+        """The result of a load that was committed by an attempt that did not live to say so."""
+        async with self._execution.database.read() as connection:
+            noted = await lifecycle.prepared_stream(connection, self.sync_id, blank.stream)
+        counts, cursor = noted or (StreamCounts(), blank.cursor_before)
+        self._log.add(LogLevel.INFO, f"{blank.stream}: committed by an earlier attempt of this sync.")
+        return replace(blank, counts=counts, outcome=Outcome.SUCCESS, cursor_after=cursor, finished_at=self._execution.clock.now())
+
+    def _run(self, setup: ConnectorSetup, task: StreamTask, blank: StreamResult) -> LoadedStream:
+        """In a thread: the load itself."""
+        source, destination = self._source(setup), self._destination(setup)
+        execution = self._execution
+
+        def save_rejected(records: list[RejectedRecord]) -> None:
+            self._wait_for(self._save_rejected(records))
+
+        def prepare(counts: StreamCounts, cursor: str | None) -> None:
+            self._wait_for(self._prepare(replace(blank, counts=counts, cursor_after=cursor)))
+
+        try:
+            return run_stream(source, destination, task, self.control, StreamHooks(save_rejected, prepare, execution.may_commit))
+        finally:
+            source.close()
+            destination.close()
+
+    async def _save_rejected(self, records: list[RejectedRecord]) -> None:
+        redacted = [replace(record, message=redact(record.message), payload=redact(record.payload)) for record in records]
+        async with self._write() as connection:
+            await lifecycle.save_rejected(connection, self.sync_id, self.connector_id, redacted, self._execution.clock.now())
+
+    async def _prepare(self, result: StreamResult) -> None:
+        async with self._write() as connection:
+            await lifecycle.prepare_stream(connection, self.sync_id, result)
+
+    def _wait_for(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """From a sync's thread: run a coroutine on the engine's loop and wait for it."""
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    async def _blocking(self, function: Callable[[], T], name: str) -> T:
+        return await in_thread(function, self.control, name)
+
+    def _source(self, setup: ConnectorSetup) -> Source:
+        return self._execution.adapters.source(setup.source)
+
+    def _destination(self, setup: ConnectorSetup) -> Destination:
+        return self._execution.adapters.destination(setup.destination)
+
+
+def _names(text: str) -> list[str]:
+    names: list[str] = json.loads(text)
+    return names
+
+
+@contextmanager
+def _naming(end: str) -> Iterator[None]:
+    """Errors that leave the block say which end of the connector they come from."""
+    try:
+        yield
+    except SynctermError as error:
+        error.end = end
+        raise
+
+
+@asynccontextmanager
+async def owned_write(execution: Execution, sync_id: str) -> AsyncIterator[AsyncConnection]:
+    """A write transaction, where this engine still owns the sync. Raises: InterruptedSyncError: where it does not."""
+    async with execution.database.write() as connection:
+        await lifecycle.guard(connection, sync_id, execution.epoch)
+        yield connection
