@@ -30,7 +30,16 @@ from pydantic import Field as ConfigField
 
 from syncterm.engine.adapters import AdapterConfig
 from syncterm.engine.destinations.base import STATE_TABLE, Destination, DestinationCapabilities, LoadTarget, StreamState
-from syncterm.engine.destinations.rules import STATE_COLUMNS, StateRow, check_epoch, check_name, check_target, fold, quote
+from syncterm.engine.destinations.rules import (
+    STATE_COLUMNS,
+    StateRow,
+    check_epoch,
+    check_name,
+    check_target,
+    disk_full,
+    fold,
+    quote,
+)
 from syncterm.engine.errors import (
     CancelledSyncError,
     ConfigError,
@@ -228,9 +237,7 @@ class DuckDBDestination(Destination):
                     f"Another load changed the same table of {self.config.path} at the same time: {words}", remedy="Try again."
                 ) from None
             if "No space left on device" in words:
-                raise DestinationError(
-                    f"The disk is full: {self.config.path} could not be written.", remedy="Free some space and sync again."
-                ) from None
+                raise disk_full(self.config.path) from None
             raise DestinationError(f"DuckDB could not write to {self.config.path}: {words}") from None
 
     def _claim(self, connection: DuckDBPyConnection, schema: str, target: LoadTarget, made_table: bool) -> None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from syncterm.engine.destinations.base import Load, LoadResult, LoadTarget
 from syncterm.engine.destinations.duckdb import DuckDBDestination, read_state, roll_back, state_table
-from syncterm.engine.destinations.rejected import Fault, null_key_faults, split
+from syncterm.engine.destinations.pulled import PulledBatches
+from syncterm.engine.destinations.rejected import null_key_faults, split
 from syncterm.engine.destinations.rules import check_epoch, check_ownership, fold, quote, replaces, schema_changed
+from syncterm.engine.destinations.spelling import SpellingCheck
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import RejectedRecord, SyncMode
-from syncterm.engine.schema import Field, LogicalType, arrow_schema
+from syncterm.engine.schema import LogicalType, arrow_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,41 +88,22 @@ class DuckDBLoad(Load):
             self._check_types()
         self.staged = 0
         """Rows handed to `write`."""
-        self._validator: DuckDBPyConnection | None = None
+        self._spelling = SpellingCheck()
 
     def accept(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, tuple[RejectedRecord, ...]]:
         faults = null_key_faults(batch, self.target)
         for field in self.target.fields:
-            if field.type.name in ("json", "uuid"):
-                faults += self._spelling_faults(batch, field)
+            faults += self._spelling.faults(batch, field)
         return split(batch, faults, self.target)
 
     def write(self, batches: Iterator[pa.RecordBatch]) -> None:
-        import pyarrow as pa
-
-        destination, target = self.destination, self.target
-        raised: list[BaseException] = []
-
-        def pull() -> Iterator[pa.RecordBatch]:  # called from a thread of DuckDB's
-            try:
-                for batch in batches:
-                    destination.raise_if_interrupted()
-                    yield batch
-            except BaseException as error:
-                raised.append(error)
-                raise
-
-        reader = pa.RecordBatchReader.from_batches(arrow_schema(target.fields), pull())
-        try:
-            destination.raise_if_interrupted()
-            with destination.typed_errors():
-                self.connection.register(_INCOMING, reader)
-                self.staged = self._stage()
-                self.connection.unregister(_INCOMING)
-        except BaseException:
-            if raised:
-                raise raised[0] from None
-            raise
+        destination = self.destination
+        destination.raise_if_interrupted()
+        pulled = PulledBatches(batches, arrow_schema(self.target.fields), destination.raise_if_interrupted)
+        with pulled.own_errors(), destination.typed_errors():
+            self.connection.register(_INCOMING, pulled.reader)
+            self.staged = self._stage()
+            self.connection.unregister(_INCOMING)
 
     def commit(self, cursor: str | None) -> LoadResult:
         destination, target = self.destination, self.target
@@ -247,24 +230,3 @@ class DuckDBLoad(Load):
             name, existing = self.existing.get(fold(field.name), (field.name, sql_type(field.type)))
             if not holds(existing, sql_type(field.type)):
                 raise schema_changed(self.target, name, str(field.type), existing, f"table {self.table}")
-
-    def _spelling_faults(self, batch: pa.RecordBatch, field: Field) -> list[Fault]:
-        """The texts of a column that DuckDB does not take for JSON or for a UUID.
-
-        Looked at in a database of its own, from the thread that reads the source: the load's connection is busy.
-        """
-        import duckdb
-        import pyarrow as pa
-
-        if self._validator is None:
-            self._validator = duckdb.connect(config={"threads": "1", "enable_external_access": "false"})
-        values = pa.table([batch.column(field.name)], names=["value"])
-        self._validator.register("candidates", values)
-        found = self._validator.sql(
-            f"select value is not null and try_cast(value as {sql_type(field.type)}) is null as bad from candidates"
-        )
-        bad = found.to_arrow_table()["bad"].combine_chunks()
-        self._validator.unregister("candidates")
-        if not bad.true_count:
-            return []
-        return [Fault(field.name, f"not_{field.type.name}", f"is not a valid {field.type.name}", bad)]

@@ -9,12 +9,13 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from syncterm.engine.destinations.base import STATE_TABLE, LoadTarget
-from syncterm.engine.errors import ConfigError, SchemaChangedError, StaleEpochError
+from syncterm.engine.errors import ConfigError, DestinationError, SchemaChangedError, StaleEpochError
 from syncterm.engine.model import SyncMode
+from syncterm.engine.schema import LogicalType
 
 _UPPER_TO_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
@@ -46,8 +47,12 @@ def check_name(kind: str, name: str) -> None:
         raise ConfigError(f"The {kind} name {name!a} cannot be used: it {fault}.", remedy=f"Choose another {kind} name.")
 
 
-def check_target(target: LoadTarget) -> None:
-    """Refuse names that cannot be kept, columns that differ only in letter case, and upserts without a key.
+def check_target(target: LoadTarget, same: Callable[[str], str] = fold) -> None:
+    """Refuse names that cannot be kept, columns that the destination takes for the same one, and upserts without a key.
+
+    Args:
+        target: what is to be loaded.
+        same: maps names that the destination takes for the same one to one text.
 
     Raises:
         ConfigError: naming what is refused.
@@ -60,7 +65,7 @@ def check_target(target: LoadTarget) -> None:
     seen: dict[str, str] = {}
     for field in target.fields:
         check_name("column", field.name)
-        other = seen.setdefault(fold(field.name), field.name)
+        other = seen.setdefault(same(field.name), field.name)
         if other is not field.name:
             raise ConfigError(
                 f"The columns {other!r} and {field.name!r} of stream {target.stream!r} differ only in letter case, which this"
@@ -138,8 +143,9 @@ def check_ownership(
         ConfigError: a load would replace a table that no load of syncterm made, or that another stream of the connector fills;
             or would go on from a cursor though its table is gone.
     """
-    named = [row for row in rows if row.loads and same(row.table_name) == same(target.table)]
-    mine = next((row for row in named if (row.connector_id, row.stream) == (target.connector_id, target.stream)), None)
+    rows = [row for row in rows if row.loads]
+    mine = next((row for row in rows if (row.connector_id, row.stream) == (target.connector_id, target.stream)), None)
+    named = [row for row in rows if same(row.table_name) == same(target.table)]
     made = not exists or any(row.made_table for row in named)
     if replaces(target):
         if not made:
@@ -172,6 +178,25 @@ def schema_changed(target: LoadTarget, column: str, wanted: str, existing: str, 
     )
 
 
-def missing_columns(target: LoadTarget, existing: Mapping[str, str]) -> tuple[str, ...]:
-    """The target's columns that a table does not have yet. `existing` is keyed by folded names."""
-    return tuple(field.name for field in target.fields if fold(field.name) not in existing)
+_WIDER = {
+    "int32": {"int16"},
+    "int64": {"int16", "int32"},
+    "float64": {"float32", "int16", "int32"},
+    "text": {"json", "uuid"},
+}
+"""Logical type → those that it holds without loss, apart from itself."""
+
+
+def holds(existing: LogicalType, wanted: LogicalType) -> bool:
+    """Whether every value of one logical type is one of another."""
+    if existing == wanted or wanted.name in _WIDER.get(existing.name, ()):
+        return True
+    if existing.scale is None or existing.precision is None or wanted.scale is None or wanted.precision is None:
+        return False
+    more = existing.scale - wanted.scale
+    return more >= 0 and existing.precision - wanted.precision >= more
+
+
+def disk_full(path: object) -> DestinationError:
+    """The error of a full disk."""
+    return DestinationError(f"The disk is full: {path} could not be written.", remedy="Free some space and sync again.")
