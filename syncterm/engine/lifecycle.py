@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine.errors import ErrorClass, InterruptedSyncError
@@ -33,6 +33,7 @@ from syncterm.engine.retry import Escalation, clip_error, escalate, fingerprint_
 from syncterm.engine.rollups import FinishedSync, record_finished
 from syncterm.engine.store.tables import (
     CHANGE_SEQUENCE,
+    Instant,
     attempts,
     connectors,
     cursor_versions,
@@ -147,7 +148,12 @@ async def begin_attempt(connection: AsyncConnection, sync_id: str, connector_id:
     await connection.execute(
         update(syncs)
         .where(syncs.c.id == sync_id)
-        .values(state=SyncState.EXECUTING, attempt=number, epoch=epoch, started_at=func.coalesce(syncs.c.started_at, now))
+        .values(
+            state=SyncState.EXECUTING,
+            attempt=number,
+            epoch=epoch,
+            started_at=func.coalesce(syncs.c.started_at, literal(now, Instant())),
+        )
     )
     await touch(
         connection,

@@ -102,7 +102,7 @@ def operation(
     ) -> Callable[Concatenate[Operations, Actor, P], Coroutine[Any, Any, R]]:
         name = getattr(method, "__name__", "operation")
 
-        async def checked(self: Operations, actor: Actor, *args: P.args, **kwargs: P.kwargs) -> R:
+        async def checked(self: Operations, actor: Actor, /, *args: P.args, **kwargs: P.kwargs) -> R:
             if _RANK[actor.role] < _RANK[role]:
                 await self.refuse(actor, name)
                 raise NotAllowedError(

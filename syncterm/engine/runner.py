@@ -1,7 +1,7 @@
 """Executes one sync: attempts, back-off, stall limit, cancellation, and the record of it all.
 
-`Runner.execute` needs the store and nothing else; what it is told while it runs (cancel, pause, delete) reaches it through the store
-as well.
+`Runner.execute` needs the store and nothing else; what it is told while it runs (cancel, pause, delete) reaches it through the
+store as well.
 """
 
 from __future__ import annotations
