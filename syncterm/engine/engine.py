@@ -42,6 +42,8 @@ class EngineSettings:
 
     limits: Limits = field(default_factory=Limits)
     keep_history: timedelta = timedelta(days=60)
+    schedule: bool = True
+    """Whether due times queue syncs; without, only what a person asked for is executed."""
 
 
 class Engine:
@@ -162,9 +164,10 @@ class Engine:
             lambda connector_id: self.notify(changed([connector_id])),
         )
         self._dispatcher = Dispatcher(self.database, self.clock, execution, self._settings.limits, execution.changed)
-        self._scheduler = Scheduler(self.database, self.clock, self._timer, self._queued, self._advanced)
         self._dispatcher.start()
-        await self._scheduler.run_due()
+        if self._settings.schedule:
+            self._scheduler = Scheduler(self.database, self.clock, self._timer, self._queued, self._advanced)
+            await self._scheduler.run_due()
         self._every(PROGRESS_INTERVAL, self._save_progress, "progress")
         self._every(RETENTION_INTERVAL.total_seconds(), self._retain, "retention")
         self.notify(EVERYTHING)
@@ -204,8 +207,9 @@ class Engine:
     async def _told(self, change: Change) -> None:
         """An operation changed the store: look at the queue and at what is due."""
         self.notify(change)
-        if self._dispatcher is not None and self._scheduler is not None:
+        if self._dispatcher is not None:
             self._dispatcher.look()
+        if self._scheduler is not None:
             await self._scheduler.set_wake_up()
 
     async def _watch_store(self) -> None:

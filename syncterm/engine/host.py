@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from syncterm.engine.clock import Clock
+from syncterm.engine.clock import Clock, SystemClock
 from syncterm.engine.events import Change, Subscription
 from syncterm.engine.workspace import Workspace
 
@@ -39,7 +39,7 @@ class EngineHost:
     ) -> None:
         self.workspace = workspace
         self._execute = execute
-        self._clock = clock
+        self.clock: Clock = clock or SystemClock()
         self._settings = settings
         self._base_folder = base_folder
         self._callbacks: dict[int, Callable[[Change], None]] = {}
@@ -111,7 +111,7 @@ class EngineHost:
             engine = Engine(
                 self.workspace,
                 execute=self._execute,
-                clock=self._clock,
+                clock=self.clock,
                 settings=self._settings,
                 base_folder=self._base_folder,
             )
