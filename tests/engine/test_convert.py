@@ -6,7 +6,7 @@ import json
 import math
 import struct
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -325,3 +325,18 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+@given(
+    st.decimals(min_value=-(10**38) + 1, max_value=10**38 - 1, allow_nan=False, places=0),
+    st.integers(0, 38),
+    st.integers(0, 38),
+    st.integers(1, 38),
+)
+def test_decimals_change_their_scale_exactly_or_not_at_all(whole: Decimal, scale: int, new_scale: int, precision: int) -> None:
+    """Arrow's own rescaling wraps around: 7 as decimal(38,0) becomes 0.194… as decimal(38,38)."""
+    number = whole.scaleb(-scale, context=Context(prec=60))
+    precision = max(precision, new_scale)
+    batch = converted(f"decimal({precision},{new_scale})", pa.array([number], pa.decimal128(38, scale)))
+    fits = _fits_decimal(str(number), precision, new_scale)
+    assert values(batch) == ([number] if fits else [])

@@ -181,7 +181,7 @@ def unhex(text: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
     array = pc.fill_null(text.view(pa.binary()) if pa.types.is_string(text.type) else text, b"\\x")
-    digits = pc.binary_slice(array, 2, None)
+    digits = pc.replace_substring(array, pattern=b"\\x", replacement=b"", max_replacements=1)
     lengths = pc.binary_length(digits)
     try:
         if not every(pc.starts_with(array, b"\\x")) or some(pc.equal(pc.bit_wise_and(lengths, 1), 1)):
