@@ -1,0 +1,418 @@
+"""Connections to PostgreSQL for adapters that block: asyncpg on an event loop of its own.
+
+Each adapter has one loop, in a thread of its own: the engine's and the screens' loops never wait for a database, and `interrupt`
+works from any thread, whatever the server or the network does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from syncterm.engine.adapters import CONNECT_TIMEOUT, READ_TIMEOUT
+from syncterm.engine.errors import CancelledSyncError
+from syncterm.engine.postgres import PostgresConfig, Side, explain, tls_context
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+logger = logging.getLogger(__name__)
+
+CHUNK_BYTES = 4 * 1024 * 1024
+"""About how much is handed from the connection to the parser, and back, at once."""
+CHUNKS_AHEAD = 2
+"""Chunks between the connection and the thread that parses or makes them."""
+SEND_BYTES = 64 * 1024
+"""Bytes that are sent at once; after each the flow control of the connection has its say."""
+INTERRUPT_GRACE = 0.3
+"""Seconds after an interrupt in which the server is asked to cancel, before the connection is cut."""
+CLOSE_TIMEOUT = 2.0
+"""Seconds for a goodbye."""
+# After these the server or the network closes a connection whose other end does not answer.
+_KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPALIVE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
+"""Socket options, where the system has them: seconds, a count, milliseconds. A peer that vanished is noticed within a minute."""
+
+_T = TypeVar("_T")
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop whose connections notice a vanished peer, and whose name lookups hold up nobody."""
+
+    async def create_connection(self, *args: Any, **options: Any) -> Any:
+        transport, protocol = await super().create_connection(*args, **options)
+        connected = transport.get_extra_info("socket")
+        if connected is not None:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _KEEPALIVE.items():
+                option = getattr(socket, name, None)
+                if option is not None:
+                    connected.setsockopt(socket.IPPROTO_TCP, option, value)
+        return transport, protocol
+
+    async def getaddrinfo(self, *args: Any, **options: Any) -> Any:
+        """In a daemon thread, so that a resolver that hangs does not hold up the end of the process."""
+        answer = self.create_future()
+
+        def settle(result: Any, error: BaseException | None) -> None:
+            if not answer.done():
+                answer.set_exception(error) if error else answer.set_result(result)
+
+        def resolve() -> None:
+            result: Any = None
+            failure: BaseException | None = None
+            try:
+                result = socket.getaddrinfo(*args, **options)
+            except OSError as error:
+                failure = error
+            with suppress(RuntimeError):  # the loop has been closed in the meantime
+                self.call_soon_threadsafe(settle, result, failure)
+
+        threading.Thread(target=resolve, name="resolve host name", daemon=True).start()
+        return await answer
+
+
+class Session:
+    """The connections of one adapter, on an event loop of its own.
+
+    Every method may be called from any thread and blocks it, but for `interrupt` and `cut`.
+    """
+
+    def __init__(self, config: PostgresConfig, side: Side) -> None:
+        self.config = config
+        self.side = side
+        self._lock = threading.Lock()
+        self._loop: _Loop | None = None
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._interrupted = False
+        self._open: set[Connection] = set()
+        """Every connection; touched on the loop only."""
+        self._idle: list[Connection] = []
+
+    @contextmanager
+    def typed_errors(self) -> Iterator[None]:
+        """Turn errors of asyncpg, the network and TLS into ours. Raises: SynctermError."""
+        import asyncpg
+
+        try:
+            yield
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            if self._interrupted:
+                raise CancelledSyncError("The sync was cancelled.") from None
+            raise explain(error, self.config, self.side) from None
+
+    def run(self, coroutine: Coroutine[Any, Any, _T], timeout: float | None = None) -> _T:
+        """Run a coroutine on the loop and wait for it, at most `timeout` seconds.
+
+        Raises:
+            CancelledSyncError: once `interrupt` has been called.
+            TimeoutError: naming the seconds.
+        """
+        loop = self._started()
+        if loop is None:
+            coroutine.close()
+            raise CancelledSyncError("The connection has been closed.")
+        future = asyncio.run_coroutine_threadsafe(self._guard(coroutine, timeout), loop)
+        try:
+            return future.result()
+        except CancelledError:
+            raise CancelledSyncError("The sync was cancelled.") from None
+
+    async def _guard(self, coroutine: Coroutine[Any, Any, _T], timeout: float | None) -> _T:
+        if self._interrupted:
+            coroutine.close()
+            raise asyncio.CancelledError
+        try:
+            async with asyncio.timeout(timeout):
+                return await coroutine
+        except TimeoutError as error:
+            raise TimeoutError(str(error) or f"nothing came for {timeout or 0:g} s") from None
+
+    def _started(self) -> _Loop | None:
+        """The running loop; None once closed."""
+        with self._lock:
+            if self._loop is None and not self._closed:
+                self._loop = _Loop()
+                self._loop.set_exception_handler(_log_quietly)
+                self._thread = threading.Thread(target=self._loop.run_forever, name="postgres", daemon=True)
+                self._thread.start()
+            return self._loop
+
+    def acquire(self) -> Connection:
+        """A connection for this caller alone; `release` it, or `cut` it.
+
+        Raises:
+            SynctermError: typed, as `explain` says.
+        """
+        with self.typed_errors():
+            return self.run(self._acquire())
+
+    async def _acquire(self) -> Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                connection = await self._connect()
+        except TimeoutError:
+            raise TimeoutError(f"no connection within {CONNECT_TIMEOUT:g} s") from None
+        self._open.add(connection)
+        return connection
+
+    async def _connect(self) -> Connection:
+        """Everything is passed explicitly, so that neither the environment nor files of the home folder change what is reached."""
+        import asyncpg
+
+        config = self.config
+        options = {
+            "host": config.host,
+            "port": config.port,
+            "database": config.database,
+            "user": config.user,
+            "password": config.password.get_secret_value() if config.password else "",
+            "direct_tls": False,
+            "target_session_attrs": "any",
+            "statement_cache_size": 0,  # prepared statements do not survive a pooler
+            "server_settings": {"application_name": "syncterm"},
+            "timeout": 2 * CONNECT_TIMEOUT,
+        }
+        context = None if config.host.startswith("/") else tls_context(config)
+        try:
+            return await asyncpg.connect(**options, ssl=context or False)
+        except ConnectionError as error:
+            if config.sslmode != "prefer" or "rejected SSL upgrade" not in str(error):
+                raise
+        return await asyncpg.connect(**options, ssl=False)
+
+    def fetch(self, connection: Connection, sql: str, *arguments: Any) -> list[Any]:
+        """The rows of a query. Raises: SynctermError."""
+        with self.typed_errors():
+            rows: list[Any] = self.run(connection.fetch(sql, *arguments), READ_TIMEOUT)
+            return rows
+
+    def execute(self, connection: Connection, sql: str, timeout: float | None = READ_TIMEOUT) -> str:
+        """Run statements without arguments, several in one go; the last one's tag. Raises: SynctermError."""
+        with self.typed_errors():
+            tag: str = self.run(connection.execute(sql), timeout)
+            return tag
+
+    def copy_out(self, connection: Connection, query: str) -> Iterator[bytes]:
+        """The rows of a query as CSV, in chunks of whole rows of about `CHUNK_BYTES`.
+
+        Raises:
+            SynctermError: ConnectionTimeoutError where no byte comes for `READ_TIMEOUT` seconds.
+        """
+        # The server sends one message a row, and asyncpg hands over whole messages, so a chunk never ends within a row.
+        with self.typed_errors():
+            chunks = self.run(_begin_copy_out(connection, query))
+            while (chunk := self.run(chunks.get())) is not None:
+                if isinstance(chunk, BaseException):
+                    raise chunk
+                yield chunk
+
+    def copy_in(self, connection: Connection, command: dict[str, Any], pieces: Iterator[bytes]) -> int:
+        """Send CSV to a table; the count of rows that the server took.
+
+        Args:
+            connection: within a transaction.
+            command: arguments of `asyncpg.Connection.copy_to_table`, without its source.
+            pieces: its errors reach the caller as they are.
+
+        Raises:
+            SynctermError: as `explain` says.
+        """
+        with self.typed_errors():
+            copy = self.run(_begin_copy_in(connection, command))
+            try:
+                for piece in pieces:
+                    self.run(copy.put(piece))
+                return self.run(copy.finish())
+            except BaseException:
+                self.cut(connection)
+                raise
+
+    def release(self, connection: Connection) -> None:
+        """Give a connection back for the next `acquire`, or cut it where it is not as it was."""
+
+        async def put_back() -> None:
+            if connection.is_closed() or connection.is_in_transaction():
+                self._cut(connection)
+            else:
+                self._idle.append(connection)
+
+        with suppress(CancelledSyncError):
+            self.run(put_back())
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection for this block alone; cut where the block fails. Raises: SynctermError."""
+        connection = self.acquire()
+        try:
+            yield connection
+        except BaseException:
+            self.cut(connection)
+            raise
+        self.release(connection)
+
+    def cut(self, connection: Connection) -> None:
+        """End a connection at once, with whatever it is doing; never raises, never blocks."""
+        self._post(self._cut, connection)
+
+    def _cut(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        connection.terminate()
+
+    def interrupt(self) -> None:
+        """End everything that this session does, now and later, with CancelledSyncError. Thread-safe, never blocks."""
+        self._interrupted = True
+        self._post(self._break)
+
+    def _post(self, callback: Any, *arguments: Any) -> None:
+        with self._lock, suppress(RuntimeError):  # closed already
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(callback, *arguments)
+
+    def _break(self) -> None:
+        """Cancel every task; asyncpg then asks the server to cancel, over a second connection. Cut what is left after a moment."""
+        loop = asyncio.get_running_loop()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.call_later(INTERRUPT_GRACE, self._cut_all)
+
+    def _cut_all(self) -> None:
+        for connection in tuple(self._open):
+            self._cut(connection)
+
+    def close(self) -> None:
+        """End all connections and the loop; may be called more than once."""
+        with self._lock:
+            self._closed = True
+            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+        if loop is None or thread is None:
+            return
+        self._interrupted = True
+        ended = asyncio.run_coroutine_threadsafe(self._farewell(), loop)
+        with suppress(TimeoutError):
+            ended.result(2 * CLOSE_TIMEOUT)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(CLOSE_TIMEOUT)
+        if not thread.is_alive():
+            loop.close()
+
+    async def _farewell(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for connection in self._idle:
+            with suppress(Exception):  # whatever is wrong with it, it is cut below
+                async with asyncio.timeout(CLOSE_TIMEOUT / 2):
+                    await connection.close()
+        for task in others:
+            task.cancel()
+        if others:
+            await asyncio.wait(others, timeout=INTERRUPT_GRACE)
+        self._cut_all()
+        await asyncio.sleep(0)  # lets the transports close
+
+
+def _log_quietly(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Nobody waits for a cancelled task's error any more, and nothing may be written to the terminal."""
+    logger.debug("postgres loop: %s", context.get("message"), exc_info=context.get("exception"))
+
+
+async def _begin_copy_out(connection: Connection, query: str) -> asyncio.Queue[bytes | BaseException | None]:
+    """Start copying; the queue ends with None or with the error."""
+    chunks: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue(CHUNKS_AHEAD)
+
+    async def copy() -> None:
+        loop = asyncio.get_running_loop()
+        parts: list[bytes] = []
+        size = 0
+        ending: BaseException | None = None
+        try:
+            async with asyncio.timeout(READ_TIMEOUT) as limit:
+
+                async def take(data: bytes) -> None:
+                    nonlocal size, parts
+                    parts.append(data)
+                    size += len(data)
+                    if size >= CHUNK_BYTES:
+                        limit.reschedule(None)  # it is not the server that is waited for
+                        await chunks.put(b"".join(parts))
+                        parts, size = [], 0
+                    limit.reschedule(loop.time() + READ_TIMEOUT)
+
+                await connection.copy_from_query(query, output=take, format="csv", encoding="utf8")
+                limit.reschedule(None)
+                if parts:
+                    await chunks.put(b"".join(parts))
+        except TimeoutError:
+            ending = TimeoutError(f"no byte came for {READ_TIMEOUT:g} s")
+        except Exception as error:
+            ending = error
+        await chunks.put(ending)
+
+    _keep(asyncio.get_running_loop().create_task(copy()))
+    return chunks
+
+
+class _CopyIn:
+    """A COPY … FROM STDIN under way."""
+
+    def __init__(self, connection: Connection, command: dict[str, Any]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(CHUNKS_AHEAD)
+        self._moved = self._loop.time()
+        """When the last bytes went out."""
+        self._copy = self._loop.create_task(connection.copy_to_table(**command, source=self._sent()))
+        _keep(self._copy)
+
+    async def _sent(self) -> AsyncIterator[bytes]:
+        while (piece := await self._pieces.get()) is not None:
+            for start in range(0, len(piece), SEND_BYTES):
+                self._moved = self._loop.time()
+                yield piece[start : start + SEND_BYTES]
+        self._moved = self._loop.time()
+
+    async def put(self, piece: bytes | None) -> None:
+        """Add a piece, waiting for room. Raises: whatever ended the copy; TimeoutError where nothing moves."""
+        self._moved = max(self._moved, self._loop.time() if self._pieces.empty() else self._moved)
+        adding = self._loop.create_task(self._pieces.put(piece))
+        try:
+            await self._wait(adding)
+        finally:
+            adding.cancel()
+        if self._copy.done():
+            self._copy.result()
+
+    async def finish(self) -> int:
+        """The count of rows that were taken."""
+        await self.put(None)
+        await self._wait(self._copy)
+        return int(self._copy.result().rpartition(" ")[2])
+
+    async def _wait(self, task: asyncio.Task[Any]) -> None:
+        """Wait for the task or for the end of the copy, as long as bytes move."""
+        while not task.done() and not self._copy.done():
+            left = self._moved + READ_TIMEOUT - self._loop.time()
+            if left <= 0:
+                raise TimeoutError(f"it took no byte for {READ_TIMEOUT:g} s")
+            await asyncio.wait({task, self._copy}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _begin_copy_in(connection: Connection, command: dict[str, Any]) -> _CopyIn:
+    return _CopyIn(connection, command)
+
+
+_tasks: set[asyncio.Task[Any]] = set()
+"""Tasks under way; a loop itself keeps weak references only."""
+
+
+def _keep(task: asyncio.Task[Any]) -> None:
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
