@@ -1,0 +1,342 @@
+"""The command line: the dashboard by default, and everything that works without one.
+
+Exit codes: 0 it worked; 1 it was tried and failed; 2 the command or a configuration is wrong, nothing was changed; 3 no such
+connector or sync; 128 + n ended by signal n.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncterm import __version__
+from syncterm.account import account_name
+from syncterm.engine.errors import ConfigError, SynctermError
+from syncterm.engine.host import EngineHost
+from syncterm.engine.model import Actor, Role
+from syncterm.engine.workspace import Workspace
+from syncterm.output import EXIT_FAILED, EXIT_NOT_FOUND, fail, print_json, print_table, say
+from syncterm.text import ago, byte_size, count, duration, until
+
+if TYPE_CHECKING:
+    from syncterm.engine.queries import ConnectorRow
+
+as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="syncterm")
+@click.option("--home", type=click.Path(path_type=Path), help="Folder of the workspace; also $SYNCTERM_HOME.")
+@click.option("--ascii", "ascii_", is_flag=True, help="Draw with ASCII characters only.")
+@click.option("--read-only", is_flag=True, help="Look, but change nothing.")
+@click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
+@click.pass_context
+def cli(context: click.Context, home: Path | None, ascii_: bool, read_only: bool, no_mouse: bool) -> None:
+    """A terminal dashboard that runs data connectors. Without a command it opens the dashboard."""
+    if home is not None:
+        os.environ["SYNCTERM_HOME"] = str(home.expanduser().absolute())
+    context.obj = Workspace.default()
+    if context.invoked_subcommand is None:
+        from syncterm.dashboard import run_dashboard
+
+        sys.exit(run_dashboard(context.obj, ascii=ascii_, read_only=read_only, mouse=not no_mouse))
+
+
+def actor() -> Actor:
+    """Who gives the command. Whoever can write the store's file is its administrator."""
+    return Actor(account_name(), Role.ADMINISTRATOR)
+
+
+@contextmanager
+def opened(workspace: Workspace, **options: Any) -> Iterator[EngineHost]:
+    """An engine host for the time of a command.
+
+    Raises:
+        SynctermError: where the store cannot be opened.
+    """
+    from syncterm.log_file import start_logging
+
+    start_logging(workspace)
+    host = EngineHost(workspace, **{"execute": False, **options})
+    host.start()
+    try:
+        host.wait_ready()
+        yield host
+    finally:
+        host.stop()
+
+
+def connector_id(host: EngineHost, name: str) -> str:
+    """The id of a connector by its name or id; exits where there is none."""
+    found = host.call_and_wait(lambda engine: engine.queries.connector(name))
+    if found is None:
+        say(f"Error: There is no connector {name!r}. `syncterm status` lists them.")
+        sys.exit(EXIT_NOT_FOUND)
+    return found.row.id
+
+
+@cli.command()
+@click.argument("name", required=False)
+@as_json
+@click.pass_obj
+def status(workspace: Workspace, name: str | None, json_: bool) -> None:
+    """The connector table, or one connector with the reason why it is or isn't running."""
+    with opened(workspace) as host:
+        if name is not None:
+            detail = host.call_and_wait(lambda engine: engine.queries.connector(name))
+            if detail is None:
+                say(f"Error: There is no connector {name!r}. `syncterm status` lists them.")
+                sys.exit(EXIT_NOT_FOUND)
+            if json_:
+                print_json(detail)
+                return
+            _print_connectors(host, [detail.row])
+            click.echo(detail.why)
+            return
+        rows = all_connectors(host)
+        if json_:
+            print_json(rows)
+        elif rows:
+            _print_connectors(host, rows)
+        else:
+            say("No connectors yet. `syncterm apply FILE` sets some up; `syncterm demo` shows how it looks.")
+
+
+def all_connectors(host: EngineHost) -> list[ConnectorRow]:
+    """Every connector, by name."""
+    from syncterm.engine.queries import ConnectorQuery
+
+    keys = host.call_and_wait(lambda engine: engine.queries.connector_keys(ConnectorQuery()))
+    found = host.call_and_wait(lambda engine: engine.queries.connector_rows(keys))
+    return [found[key] for key in keys if key in found]
+
+
+def _print_connectors(host: EngineHost, rows: list[ConnectorRow]) -> None:
+    now = host.clock.now()
+    print_table(
+        ["NAME", "SOURCE → DESTINATION", "STATUS", "ACTIVITY", "LAST SYNC", "RESULT", "RECORDS", "FAILED", "DURATION", "NEXT SYNC"],
+        [
+            [
+                row.name,
+                f"{row.source_name} → {row.destination_name}",
+                str(row.status),
+                str(row.activity),
+                ago(row.last_sync_at, now),
+                str(row.last_outcome or "–"),
+                count(row.last_records),
+                count(row.last_rejected),
+                duration(row.last_duration.total_seconds() if row.last_duration is not None else None),
+                until(row.next_fire_at, now),
+            ]
+            for row in rows
+        ],
+    )
+
+
+@cli.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--historical", is_flag=True, help="Read everything again (historical re-sync).")
+@click.option("--no-wait", is_flag=True, help="Only queue it.")
+@as_json
+@click.pass_obj
+def sync(workspace: Workspace, names: tuple[str, ...], historical: bool, no_wait: bool, json_: bool) -> None:
+    """Sync connectors now and wait for the result.
+
+    Where an engine runs on this store it does the work; else this command does, and only what was asked for.
+    """
+    from syncterm.engine.engine import EngineSettings
+    from syncterm.follow import follow, queue
+
+    with opened(workspace, execute=not no_wait, settings=EngineSettings(schedule=False)) as host:
+        ids = [connector_id(host, name) for name in names]
+        results = queue(host, actor(), ids, historical=historical)
+        for result in results:
+            if not result.done:
+                say(f"{result.name}: {result.message}")
+        queued = [result.connector_id for result in results if result.done]
+        if no_wait:
+            sys.exit(0 if len(queued) == len(ids) else EXIT_FAILED)
+        finished = follow(host, queued, quiet=json_)
+        if json_:
+            print_json(finished)
+        else:
+            for detail in finished:
+                row = detail.sync
+                click.echo(
+                    f"{row.connector_name}: {row.outcome}, {count(row.records_written)} records written, "
+                    f"{count(row.records_rejected)} failed, {byte_size(row.bytes)}, "
+                    f"{duration(row.duration.total_seconds() if row.duration else None)}"
+                )
+                if row.error_message:
+                    say(f"  {row.error_message}")
+        succeeded = all(str(detail.sync.outcome) == "success" for detail in finished)
+        sys.exit(0 if succeeded and len(queued) == len(ids) else EXIT_FAILED)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--dry-run", is_flag=True, help="Show the plan; change nothing.")
+@click.option("--prune", is_flag=True, help="Delete what the document does not name.")
+@as_json
+@click.pass_obj
+def apply(workspace: Workspace, file: Path, dry_run: bool, prune: bool, json_: bool) -> None:
+    """Make sources, destinations and connectors what FILE (YAML or JSON) says. Applying twice changes nothing."""
+    from syncterm.engine.document import load_document
+
+    document = load_document(sys.stdin.buffer.read() if str(file) == "-" else file)
+    with opened(workspace) as host:
+        plan = host.call_and_wait(lambda engine: engine.operations.apply(actor(), document, prune=prune, dry_run=dry_run))
+    if json_:
+        print_json(plan)
+        return
+    for line in plan.lines():
+        click.echo(line)
+    say("Dry run: nothing was changed." if dry_run else "Applied.")
+
+
+@cli.command()
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write to a file (0600) instead of standard output.")
+@click.pass_obj
+def export(workspace: Workspace, output: Path | None) -> None:
+    """Print the configuration as a document that `apply` reads; literal secrets are left out."""
+    from syncterm.engine.document import export as export_text
+
+    with opened(workspace) as host:
+        document = host.call_and_wait(lambda engine: engine.operations.export(actor()))
+    text = export_text(document)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+@cli.command()
+@click.argument("name")
+@as_json
+@click.pass_obj
+def test(workspace: Workspace, name: str, json_: bool) -> None:
+    """Test a connector's source and destination, step by step."""
+    with opened(workspace) as host:
+        connector = connector_id(host, name)
+
+        def show(end: Any, step: Any) -> None:
+            if not json_:
+                say(f"{end}: {step.title} {'ok' if step.passed else 'failed'} ({step.seconds:.2f} s) {step.detail}".rstrip())
+
+        report = host.call_and_wait(lambda engine: engine.operations.test_connection(actor(), connector, show))
+    if json_:
+        print_json(report)
+    else:
+        click.echo(str(report.result))
+        if report.cause:
+            say(f"{report.cause} {report.remedy}".strip())
+    sys.exit(0 if str(report.result) == "Connection is working" else EXIT_FAILED)
+
+
+@cli.command()
+@click.argument("sync_id", metavar="ID")
+@click.pass_obj
+def cancel(workspace: Workspace, sync_id: str) -> None:
+    """Cancel a running or queued sync by its Sync ID."""
+    with opened(workspace) as host:
+        if host.call_and_wait(lambda engine: engine.queries.sync(sync_id)) is None:
+            say(f"Error: There is no sync {sync_id!r}. `syncterm logs` and the history show Sync IDs.")
+            sys.exit(EXIT_NOT_FOUND)
+        result = host.call_and_wait(lambda engine: engine.operations.cancel_sync(actor(), sync_id))
+    say(f"{result.name}: {result.message}")
+    sys.exit(0 if result.done else EXIT_FAILED)
+
+
+@cli.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.pass_obj
+def approve(workspace: Workspace, names: tuple[str, ...]) -> None:
+    """Approve the schema changes that connectors wait for."""
+    with opened(workspace) as host:
+        ids = [connector_id(host, name) for name in names]
+        results = host.call_and_wait(lambda engine: engine.operations.approve_schema(actor(), ids))
+    for result in results:
+        say(f"{result.name}: {result.message}")
+    sys.exit(0 if all(result.done for result in results) else EXIT_FAILED)
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--sync", "sync_id", help="Only the lines of this Sync ID.")
+@click.option("--lines", "-n", default=200, show_default=True, help="How many of the newest lines.")
+@click.option("--follow", "-f", "follow_", is_flag=True, help="Go on with new lines until interrupted.")
+@as_json
+@click.pass_obj
+def logs(workspace: Workspace, name: str | None, sync_id: str | None, lines: int, follow_: bool, json_: bool) -> None:
+    """The log lines of all connectors, of one, or of one sync."""
+    from syncterm.follow import print_logs
+
+    with opened(workspace) as host:
+        connector = connector_id(host, name) if name is not None else None
+        print_logs(host, connector, sync_id, limit=lines, follow=follow_, json_lines=json_)
+
+
+@cli.command()
+@click.pass_obj
+def engine(workspace: Workspace) -> None:
+    """Run the engine without a screen, until SIGTERM or SIGINT; for systemd and containers."""
+    from syncterm.dashboard import run_engine
+
+    sys.exit(run_engine(workspace))
+
+
+@cli.command()
+@as_json
+@click.pass_obj
+def doctor(workspace: Workspace, json_: bool) -> None:
+    """Check this machine, the terminal and the store; says what to mend."""
+    from syncterm.doctor import examine
+
+    findings = examine(workspace)
+    if json_:
+        print_json(findings)
+    else:
+        for finding in findings:
+            click.echo(f"{'ok  ' if finding.good else 'FAIL'}  {finding.subject}: {finding.detail}")
+    sys.exit(0 if all(finding.good for finding in findings) else EXIT_FAILED)
+
+
+@cli.command()
+@click.option("--headless", is_flag=True, help="Run the demo's syncs once and print the table; so without a terminal, too.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="Where the demo's data and workspace lie; default: a folder of its own."
+)
+@click.option("--fresh", is_flag=True, help="Begin again with new data.")
+def demo(headless: bool, folder: Path | None, fresh: bool) -> None:
+    """Open the dashboard on a demo workspace with real data: flights from New York in 2013."""
+    from syncterm.demo import run_demo
+
+    sys.exit(run_demo(folder, headless=headless or not (sys.stdin.isatty() and sys.stdout.isatty()), fresh=fresh))
+
+
+def main() -> None:
+    """Entry point: errors become messages and exit codes, never tracebacks."""
+    try:
+        cli(standalone_mode=False)
+    except SynctermError as error:
+        fail(error)
+    except click.exceptions.Exit as leaving:
+        sys.exit(leaving.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except OSError as error:
+        fail(ConfigError(f"{error.filename or 'A file'}: {error.strerror}."))

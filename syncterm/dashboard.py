@@ -1,0 +1,106 @@
+"""Runs the dashboard or a headless engine as a process: terminal, signals, and what goes on when the terminal goes away."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from types import FrameType
+
+from syncterm import settings as settings_module
+from syncterm.engine.host import EngineHost
+from syncterm.engine.workspace import Workspace
+from syncterm.log_file import start_logging
+from syncterm.output import say
+
+logger = logging.getLogger(__name__)
+
+LEAVING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def run_dashboard(
+    workspace: Workspace,
+    *,
+    ascii: bool = False,  # noqa: A002
+    read_only: bool = False,
+    mouse: bool = True,
+    host: EngineHost | None = None,
+) -> int:
+    """Open the dashboard; the exit code.
+
+    When the terminal goes away, the process goes on as a headless engine, unless `on_disconnect = "stop"`.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        say("The dashboard needs a terminal. `syncterm status` prints the table, `syncterm engine` runs without a screen.")
+        return 2
+    settings = settings_module.load()
+    start_logging(workspace)
+    from syncterm.app import ExitReason, SyncTermApp
+
+    host = host or EngineHost(workspace)
+    app = SyncTermApp(host, settings, ascii=ascii, read_only=read_only)
+    app.run(mouse=mouse and settings.mouse)
+    reason = app.exit_reason
+    if reason is ExitReason.HANGUP and settings.on_disconnect is settings_module.OnDisconnect.KEEP_RUNNING:
+        logger.info("The terminal went away; the engine goes on without a screen.")
+        _let_go_of_the_terminal()
+        return _wait(host)
+    stopped = host.stop()
+    if not stopped:
+        logger.warning("The engine did not stop in time; its syncs resume at the next start.")
+    if reason is ExitReason.DETACH:
+        say(f"The engine goes on without a screen, as process {_start_engine(workspace)}. `syncterm` shows it again.")
+    return app.return_code or 0
+
+
+def run_engine(workspace: Workspace) -> int:
+    """Run the engine without a screen until a signal ends it; the exit code."""
+    start_logging(workspace, to_stderr=True)
+    host = EngineHost(workspace)
+    host.start()
+    host.wait_ready()
+    logger.info("The engine runs on %s, process %d.", workspace.store_path, os.getpid())
+    return _wait(host)
+
+
+def _start_engine(workspace: Workspace) -> int:
+    """Start a headless engine that outlives this process and its terminal; its process id."""
+    process = subprocess.Popen(  # noqa: S603 - this program itself
+        [sys.executable, "-m", "syncterm", "--home", str(workspace.folder), "engine"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    return process.pid
+
+
+def _let_go_of_the_terminal() -> None:
+    """Point the standard streams at nothing: the terminal they belong to is gone."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nothing, stream)
+    os.close(nothing)
+
+
+def _wait(host: EngineHost) -> int:
+    """Run until a signal; a second one does not wait for the syncs."""
+    ended = threading.Event()
+    received: list[int] = []
+
+    def end(number: int, _: FrameType | None) -> None:
+        if received:
+            os._exit(128 + number)
+        received.append(number)
+        ended.set()
+
+    for number in LEAVING_SIGNALS:
+        signal.signal(number, end)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    while not ended.wait(3600.0):  # bounded, so that a signal's handler runs on every platform
+        pass
+    host.stop()
+    return 128 + received[0]

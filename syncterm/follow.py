@@ -1,0 +1,144 @@
+"""Follows syncs and logs from the command line: a progress bar on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from syncterm.engine.events import Change
+from syncterm.engine.host import EngineHost
+from syncterm.engine.model import Actor
+from syncterm.output import plain, say
+from syncterm.text import clean, count
+
+if TYPE_CHECKING:
+    from syncterm.engine.operations import OperationResult
+    from syncterm.engine.queries import ConnectorRow, LogLine, SyncDetail
+
+LOOK_INTERVAL = 1.0
+"""Seconds between two looks at the store when nothing was announced."""
+
+
+def queue(host: EngineHost, actor: Actor, connector_ids: Sequence[str], *, historical: bool) -> Sequence[OperationResult]:
+    """Ask for a sync of each connector; one that runs or waits already is what will be followed."""
+    if historical:
+        return host.call_and_wait(lambda engine: engine.operations.historical_resync(actor, connector_ids))
+    from syncterm.engine.operations import IfRunning
+
+    return host.call_and_wait(lambda engine: engine.operations.sync_now(actor, connector_ids, if_running=IfRunning.QUEUE))
+
+
+def follow(host: EngineHost, connector_ids: Sequence[str], *, quiet: bool = False) -> list[SyncDetail]:
+    """Wait until the newest sync of each connector is completed; shows their progress on standard error meanwhile."""
+    wanted = {
+        connector_id: host.call_and_wait(lambda engine, key=connector_id: engine.queries.sync_page(key, limit=1))[0].id
+        for connector_id in connector_ids
+    }
+    news = threading.Event()
+
+    def notice(_: Change) -> None:
+        news.set()
+
+    with host.subscribe(notice):
+        display = _Lines(quiet) if quiet or not sys.stderr.isatty() else _Bars()
+        with display:
+            while True:
+                news.clear()
+                details = [host.call_and_wait(lambda engine, key=sync_id: engine.queries.sync(key)) for sync_id in wanted.values()]
+                found = [detail for detail in details if detail is not None]
+                rows = host.call_and_wait(lambda engine: engine.queries.connector_rows(list(wanted)))
+                display.show(list(rows.values()))
+                if all(str(detail.sync.state) == "completed" for detail in found):
+                    return found
+                news.wait(LOOK_INTERVAL)
+
+
+class _Lines:
+    """A line a connector and change of activity."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._told: dict[str, str] = {}
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, rows: Sequence[ConnectorRow]) -> None:
+        for row in rows:
+            line = f"{row.name}: {row.activity}" + (f" ({row.activity_reason})" if row.activity_reason else "")
+            if self._told.get(row.id) != line and not self._quiet:
+                say(line)
+            self._told[row.id] = line
+
+
+class _Bars:
+    """A progress bar a connector."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.fields[name]}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[state]}", markup=False),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._tasks: dict[str, int] = {}
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, rows: Sequence[ConnectorRow]) -> None:
+        from rich.progress import TaskID
+
+        for row in rows:
+            if row.id not in self._tasks:
+                self._tasks[row.id] = self._progress.add_task("", total=None, name=clean(row.name), state="")
+            state = f"{row.activity}, {count(row.progress_records)} records" if row.progress_records else str(row.activity)
+            self._progress.update(
+                TaskID(self._tasks[row.id]), total=row.progress_expected, completed=row.progress_records or 0, state=clean(state)
+            )
+
+
+def print_logs(
+    host: EngineHost, connector_id: str | None, sync_id: str | None, *, limit: int, follow: bool, json_lines: bool
+) -> None:
+    """Print the newest log lines, oldest first; with `follow`, go on until interrupted."""
+    news = threading.Event()
+    with host.subscribe(lambda _: news.set()), suppress(KeyboardInterrupt):
+        lines = host.call_and_wait(lambda engine: engine.queries.log_lines(connector_id, sync_id, before_id=1 << 62, limit=limit))
+        last = 0
+        while True:
+            for line in sorted(lines, key=lambda line: line.id):
+                last = line.id
+                _print_log_line(line, json_lines)
+            if not follow:
+                return
+            news.wait(LOOK_INTERVAL)
+            news.clear()
+            after = last
+            lines = host.call_and_wait(lambda engine: engine.queries.log_lines(connector_id, sync_id, after_id=after))
+
+
+def _print_log_line(line: LogLine, json_lines: bool) -> None:
+    if json_lines:
+        click.echo(json.dumps(plain(line), ensure_ascii=False))
+    else:
+        click.echo(f"{line.at:%Y-%m-%d %H:%M:%S} {str(line.level).upper():7} {clean(line.sync_id or '')} {clean(line.message)}")
