@@ -6,24 +6,26 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from syncterm.engine.destinations.base import Load, LoadResult, LoadTarget
 from syncterm.engine.destinations.file import FileDestination
-from syncterm.engine.destinations.manifest import Manifest, Obsolete, Pending, Staging, TableFolder, sync_file
-from syncterm.engine.destinations.parquet_rows import Merge, ParquetPart, conform
+from syncterm.engine.destinations.manifest import STAGED_NAME, STAGING_PREFIX, Manifest, Obsolete, Pending, TableFolder, sync_file
+from syncterm.engine.destinations.merge import Merge, merge_errors
+from syncterm.engine.destinations.parquet_rows import ParquetPart, conform, part_reader
 from syncterm.engine.destinations.rejected import null_key_faults, split
 from syncterm.engine.destinations.rules import (
     StateRow,
     check_epoch,
     check_ownership,
-    disk_full,
     fold,
     holds,
     replaces,
     schema_changed,
 )
 from syncterm.engine.destinations.spelling import SpellingCheck, strict_json_faults
+from syncterm.engine.destinations.staging import Staging, sweep
 from syncterm.engine.destinations.text_lines import TextPart, range_faults
 from syncterm.engine.errors import ConfigError, DestinationError
 from syncterm.engine.model import RejectedRecord, SyncMode
@@ -51,7 +53,8 @@ class FileLoad(Load):
         self._loads_elsewhere = max((row.loads for row in ours), default=0)
         with table.locked(destination.raise_if_interrupted):
             manifest = self._claim(elsewhere)
-            self.staging = Staging(table.path)
+            self.staging = Staging(table.path, STAGING_PREFIX)
+        self.file = self.staging.path / STAGED_NAME
         self.fields = self._table_fields(manifest)
         """The columns of the part that `write` stages."""
 
@@ -141,7 +144,7 @@ class FileLoad(Load):
                 remedy="Choose another table name, or move them.",
             )
         manifest = table.settle(found or Manifest(self.destination.config.suffix))
-        table.sweep()
+        sweep(table.path, STAGING_PREFIX)
         rows = [*manifest.states, *elsewhere]
         for row in rows:
             if (row.connector_id, row.stream) == (target.connector_id, target.stream):
@@ -198,11 +201,11 @@ class FileLoad(Load):
         merge = self._merge
         if merge is None:
             raise RuntimeError("commit before write")
-        numbers = range(0 if replaces(self.target) else manifest.parts)
+        parts = [self.table.part(manifest.suffix, number) for number in range(manifest.parts)]
+        old = None if replaces(self.target) or not parts else partial(part_reader, parts, arrow_schema(fields))
         with self._typed_errors():
             distinct = merge.distinct_keys()
-            parts = [self.table.part(manifest.suffix, number) for number in numbers]
-            self._write_part(merge.merged(parts, fields, distinct), fields)
+            self._write_part(merge.merged(old, fields, distinct), fields)
         return distinct
 
     def _with_part(self, manifest: Manifest, fields: tuple[Field, ...]) -> Manifest:
@@ -218,13 +221,13 @@ class FileLoad(Load):
             suffix=suffix,
             parts=number + 1,
             fields=tuple((field.name, str(field.type)) for field in fields),
-            pending=Pending(self.staging.relative, number),
+            pending=Pending(f"{self.staging.path.name}/{STAGED_NAME}", number),
             obsolete=obsolete,
         )
 
     def _write_part(self, batches: Iterator[pa.RecordBatch], fields: tuple[Field, ...]) -> int:
         """Write the staged file, durably; how many rows it has. What the iterator raises comes back as it is."""
-        path, schema = self.staging.file, arrow_schema(fields)
+        path, schema = self.file, arrow_schema(fields)
         rows = 0
         with self._typed_errors():
             part = self._new_part(fields)
@@ -244,7 +247,7 @@ class FileLoad(Load):
         return rows
 
     def _new_part(self, fields: tuple[Field, ...]) -> ParquetPart | TextPart:
-        config, path = self.destination.config, self.staging.file
+        config, path = self.destination.config, self.file
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
         if config.format == "parquet":
             return ParquetPart(path, fields, config.codec)
@@ -253,14 +256,5 @@ class FileLoad(Load):
     @contextmanager
     def _typed_errors(self) -> Iterator[None]:
         """Turn the system's errors and DuckDB's into ours. Raises: CancelledSyncError, DestinationError."""
-        import duckdb
-
-        try:
-            with self.destination.typed_errors(self.table.path):
-                yield
-        except duckdb.Error as error:
-            self.destination.raise_if_interrupted()
-            words = str(error).strip().split("\n\n")[0]
-            if "No space left on device" in words:
-                raise disk_full(self.table.path) from None
-            raise DestinationError(f"The rows could not be written into {self.table.path}: {words}") from None
+        with merge_errors(self.table.path, self.destination.raise_if_interrupted), self.destination.typed_errors(self.table.path):
+            yield

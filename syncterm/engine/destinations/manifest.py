@@ -14,11 +14,8 @@ Whoever reads `*.parquet` sees complete files only. A generation's first file ta
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,10 +23,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from syncterm.engine.destinations.rules import StateRow
+from syncterm.engine.destinations.staging import LOCK_NAME, try_lock
 from syncterm.engine.errors import ConfigError, DestinationBusyError, DestinationError
 
 MANIFEST_NAME = ".syncterm.json"
-LOCK_NAME = ".syncterm.lock"
 STAGING_PREFIX = ".staging-"
 STAGED_NAME = "rows.staged"
 FORMAT_VERSION = 1
@@ -99,24 +96,6 @@ class Manifest:
         )
 
 
-class Staging:
-    """A private folder of one load; other processes leave it alone while the load lives."""
-
-    def __init__(self, table: Path) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=table))
-        self.file = self.path / STAGED_NAME
-        self.relative = f"{self.path.name}/{STAGED_NAME}"
-        self._lock = _try_lock(self.path / LOCK_NAME)
-
-    def end(self, *, keep: bool) -> None:
-        """Release it; and remove it, unless a manifest still promises its file. Never raises."""
-        if not keep:
-            shutil.rmtree(self.path, ignore_errors=True)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-
 class TableFolder:
     """The folder of one table."""
 
@@ -174,16 +153,6 @@ class TableFolder:
             sync_folder(self.path)
         return replace(manifest, pending=None, obsolete=None)
 
-    def sweep(self) -> None:
-        """Remove what loads that died left behind. The lock is held and the manifest settled."""
-        for folder in self.path.glob(f"{STAGING_PREFIX}*"):
-            if folder.is_symlink() or not folder.is_dir():
-                continue
-            lock = _try_lock(folder / LOCK_NAME)
-            if lock is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-                os.close(lock)
-
     def strangers(self) -> list[str]:
         """Names of files here that syncterm did not make; only meaningful where there is no manifest."""
         return sorted(
@@ -207,7 +176,7 @@ class TableFolder:
             DestinationBusyError: another one holds it for longer than `LOCK_WAIT`.
         """
         give_up = time.monotonic() + LOCK_WAIT
-        while (lock := _try_lock(self.path / LOCK_NAME)) is None:
+        while (lock := try_lock(self.path / LOCK_NAME)) is None:
             poll()
             if time.monotonic() > give_up:
                 raise DestinationBusyError(f"{self.path} is being written by another load.", remedy="Try again.")
@@ -234,17 +203,3 @@ def sync_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _try_lock(path: Path) -> int | None:
-    """A descriptor that holds the lock until it is closed; None where it is held, be it by a thread of this process."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
