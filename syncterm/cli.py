@@ -214,7 +214,7 @@ def export(workspace: Workspace, output: Path | None) -> None:
         click.echo(text, nl=False)
         return
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
 
 
@@ -311,9 +311,7 @@ def doctor(workspace: Workspace, json_: bool) -> None:
 
 @cli.command()
 @click.option("--headless", is_flag=True, help="Run the demo's syncs once and print the table; so without a terminal, too.")
-@click.option(
-    "--folder", type=click.Path(path_type=Path), help="Where the demo's data and workspace lie; default: a folder of its own."
-)
+@click.option("--folder", type=click.Path(path_type=Path), help="Folder of the demo; default: one of its own.")
 @click.option("--fresh", is_flag=True, help="Begin again with new data.")
 def demo(headless: bool, folder: Path | None, fresh: bool) -> None:
     """Open the dashboard on a demo workspace with real data: flights from New York in 2013."""

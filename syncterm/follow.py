@@ -134,7 +134,9 @@ def print_logs(
             news.wait(LOOK_INTERVAL)
             news.clear()
             after = last
-            lines = host.call_and_wait(lambda engine: engine.queries.log_lines(connector_id, sync_id, after_id=after))
+            lines = host.call_and_wait(
+                lambda engine, after=after: engine.queries.log_lines(connector_id, sync_id, after_id=after)  # type: ignore[misc]
+            )
 
 
 def _print_log_line(line: LogLine, json_lines: bool) -> None:

@@ -1,4 +1,7 @@
-"""What the commands print: tables and lines for people, JSON for scripts. Data on standard output, everything else on standard error."""
+"""What the commands print: tables and lines for people, JSON for scripts.
+
+Data goes to the standard output stream, everything else to the standard error stream.
+"""
 
 from __future__ import annotations
 

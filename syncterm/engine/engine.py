@@ -52,7 +52,7 @@ class Engine:
     Args:
         workspace: whose store it works on.
         execute: whether it may take the lease and execute syncs; False for commands that only ask.
-        base_folder: what relative paths in configurations are relative to.
+        base_folder: what relative paths in configurations are relative to; None for the workspace's folder.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Engine:
         self.id = new_id(self.clock.now())
         self._execute = execute
         self._settings = settings or EngineSettings()
-        self._context = AdapterContext(self.clock, workspace.forbidden_paths, base_folder or Path.cwd())
+        self._context = AdapterContext(self.clock, workspace.forbidden_paths, base_folder or workspace.folder)
         self._timer: AsyncIOScheduler | None = None
         self._dispatcher: Dispatcher | None = None
         self._scheduler: Scheduler | None = None

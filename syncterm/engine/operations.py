@@ -21,7 +21,8 @@ from syncterm.engine.adapter_factory import AdapterFactory
 from syncterm.engine.clock import Clock
 from syncterm.engine.configuration import apply_document, export_document
 from syncterm.engine.connection_test import CheckEnd, test_connector
-from syncterm.engine.document import Document, Plan
+from syncterm.engine.document import Document
+from syncterm.engine.document_plan import Plan
 from syncterm.engine.errors import ConfigError, NotAllowedError
 from syncterm.engine.events import EVERYTHING, Change, changed
 from syncterm.engine.identifiers import new_id
@@ -379,8 +380,8 @@ class Operations:
 
     @operation(Role.USER)
     async def export(self, actor: Actor) -> Document:
-        """All sources, destinations and connectors as a document; literal secrets are left out."""
-        return await export_document(self._database)
+        """All sources, destinations and connectors; `document.export` writes it without secrets."""
+        return await export_document(self._database, self._adapters.key_path)
 
     # Shared ------------------------------------------------------------------------------------------------------------------
 
