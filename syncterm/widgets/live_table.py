@@ -759,13 +759,14 @@ class LiveTable(ScrollView, can_focus=True):
         self._refresh_line(position - self.scroll_offset.y)
 
     def _style(self, *names: str) -> Style:
-        """A state's style, with a cell's own on top; unknown names add nothing."""
+        """A state's style, or a cell's own on the ground of the state; unknown names add nothing."""
         style = self._rich_styles.get(names)
         if style is None:
             style = self.get_component_rich_style(f"live-table--{names[0]}")
             for name in names[1:]:
                 if f"live-table--{name}" in self.COMPONENT_CLASSES:
-                    style += self.get_component_rich_style(f"live-table--{name}", partial=True)
+                    # Not the partial style: only the whole one knows what an automatic colour comes to.
+                    style = self.get_component_rich_style(f"live-table--{name}") + Style(bgcolor=style.bgcolor)
             self._rich_styles[names] = style
         return style
 
@@ -861,7 +862,7 @@ class LiveTable(ScrollView, can_focus=True):
                 continue
             used += width(text)
             if segments and (segments[-1][1] == names or text.isspace()):
-                segments[-1] = (segments[-1][0] + text, names)
+                segments[-1] = (segments[-1][0] + text, segments[-1][1])
             else:
                 segments.append((text, names))
         if used < breadth:

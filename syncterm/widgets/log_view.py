@@ -299,7 +299,7 @@ class LogView(ScrollView, can_focus=True):
             style = self.get_component_rich_style("log-view--line")
             for name in names:
                 if f"log-view--{name}" in self.COMPONENT_CLASSES:
-                    style += self.get_component_rich_style(f"log-view--{name}", partial=True)
+                    style = self.get_component_rich_style(f"log-view--{name}")
             self._styles[names] = style
         return style
 

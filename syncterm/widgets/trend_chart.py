@@ -251,7 +251,7 @@ class TrendChart(Widget, can_focus=True):
 
     def _component(self, name: str) -> Style:
         known = f"trend-chart--{name}" in self.COMPONENT_CLASSES
-        return self.rich_style + self.get_component_rich_style(f"trend-chart--{name if known else 'accent'}", partial=True)
+        return self.get_component_rich_style(f"trend-chart--{name if known else 'accent'}")
 
     def render_line(self, y: int) -> Strip:
         breadth, plot = self.size.width, self.size.height - 1

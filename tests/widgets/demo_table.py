@@ -1,7 +1,8 @@
 """A live table over rows in memory: driven by tests in process, and as a program through a pseudo-terminal.
 
-As a program: ``python -m tests.widgets.demo_table ROWS [SCENARIO]``. The scenario, if any, is a JSON file: {"names": [...]} for the names of
-the first rows. Keys beside the table's own: ``1`` changes one cell, ``0`` announces a change where there is none, ``2`` inserts a row above.
+As a program: ``python -m tests.widgets.demo_table ROWS [SCENARIO]``. The scenario, if any, is a JSON file: {"names": [...]}, the
+names of the first rows. Keys beside the table's own: ``1`` changes one cell, ``0`` announces changes where there are none, ``2``
+inserts a row above.
 """
 
 from __future__ import annotations
@@ -13,9 +14,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from rich.console import RenderableType
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
 
+from syncterm.painting import FrameDifference
 from syncterm.widgets.live_table import Cell, Column, LiveTable, Row, TableQuery
 
 COLUMNS = (
@@ -77,7 +83,7 @@ def make_rows(count: int, names: Sequence[str] = ()) -> dict[str, dict[str, str 
 
 
 class TableApp(App[None]):
-    """Nothing but a table."""
+    """A title line and a table below it."""
 
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -93,8 +99,13 @@ class TableApp(App[None]):
         self.table = LiveTable(self.source, COLUMNS, ascii=ascii, id="table")
         self.messages: list[object] = []
         self.changes = 0
+        self.frame = FrameDifference()
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        super()._display(screen, self.frame.reduce(renderable))
 
     def compose(self) -> ComposeResult:
+        yield Static(Content("syncterm demo table"), id="title")
         yield self.table
 
     def action_change(self) -> None:
