@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from syncterm.engine.convert import MAX_QUOTED, clip, object_payload, row_payload, value_at
 from syncterm.engine.destinations.base import LoadTarget
 from syncterm.engine.model import ACTION_OF_MODE, RejectedRecord, SyncMode
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-MAX_PAYLOAD = 64 * 1024
-"""Characters of a rejected record that are kept."""
-MAX_VALUE = 200
-"""Characters of a value that a message repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,38 +49,18 @@ def split(batch: pa.RecordBatch, faults: Sequence[Fault], target: LoadTarget) ->
         return batch, ()
     records = []
     for row, fault in sorted(reasons.items()):
-        document = {name: _plain(batch.column(name)[row]) for name in batch.schema.names}
-        value = document[fault.column]
-        shown = "" if value is None else f" = {value!r}"
-        if len(shown) > MAX_VALUE:
-            shown = shown[:MAX_VALUE] + "…"
-        key = {name: document[name] for name in target.primary_key if name in document}
+        value = value_at(batch.column(fault.column), row)
+        shown = "" if value is None else f" = {clip(repr(value) if isinstance(value, str) else str(value), MAX_QUOTED)}"
+        key = {name: value_at(batch.column(name), row) for name in target.primary_key}
         records.append(
             RejectedRecord(
                 stream=target.stream,
                 code=fault.code,
                 message=f"Column {fault.column!r}{shown} {fault.why}.",
-                payload=json.dumps(document, ensure_ascii=False)[:MAX_PAYLOAD],
-                key=json.dumps(key, ensure_ascii=False)[:MAX_PAYLOAD] if key else None,
+                payload=row_payload(batch.columns, target.fields, row),
+                key=object_payload(key) if key else None,
                 action=ACTION_OF_MODE[target.sync_mode],
             )
         )
     good = pa.array(row not in reasons for row in range(batch.num_rows))
     return batch.filter(good), tuple(records)
-
-
-def _plain(scalar: pa.Scalar) -> Any:
-    """A value as JSON holds it: decimals, dates and times as text, bytes as hexadecimal digits."""
-    import pyarrow as pa
-
-    if not scalar.is_valid:
-        return None
-    kind = scalar.type
-    if pa.types.is_binary(kind):
-        return scalar.as_py().hex()
-    if pa.types.is_floating(kind) or pa.types.is_temporal(kind) or pa.types.is_decimal(kind):
-        value = scalar.as_py() if pa.types.is_floating(kind) else None
-        if isinstance(value, float) and value - value == 0:  # JSON has no NaN and no infinity
-            return value
-        return scalar.cast(pa.string()).as_py()
-    return scalar.as_py()

@@ -1,4 +1,4 @@
-"""CSV and JSON Lines, exactly: one SQL expression renders a whole line, DuckDB evaluates it for a batch at a time.
+r"""CSV and JSON Lines, exactly: one SQL expression renders a whole line, DuckDB evaluates it for a batch at a time.
 
                 CSV                                      JSON Lines
     NULL        nothing between the commas               null
@@ -9,7 +9,7 @@
     boolean     true, false                              true, false
     date, time  ISO 8601: 2024-02-29, 23:59:59.5         the same, as strings
     timestamp   2024-02-29T23:59:59.5; an instant in UTC with a Z at the end
-    binary      base64 (RFC 4648)                        the same, as strings
+    binary      \x and two hexadecimal digits a byte     the same, as strings
     json        its text, as text is                     the value itself, line breaks between its parts as spaces
     uuid        its text                                 its text, as a string
 
@@ -127,12 +127,14 @@ def _json_value(column: str, field: Field) -> str:
         return _plain(column, name)
     if name in ("float32", "float64"):
         return f"""case when isfinite({column}) then cast({column} as varchar) else '"' || {_float(column)} || '"' end"""
+    if name == "binary":
+        return f"""'"' || replace({_plain(column, name)}, '\\', '\\\\') || '"'"""
     return f"""'"' || {_plain(column, name)} || '"'"""
 
 
 def _plain(column: str, name: str) -> str:
     if name == "binary":
-        return f"base64({column})"
+        return f"'\\x' || lower(hex({column}))"
     text = f"cast({column} as varchar)"
     if name == "timestamp":
         return f"replace({text}, ' ', 'T')"
