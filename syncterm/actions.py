@@ -266,7 +266,7 @@ _SPECS = (
         "failures_only",
         "f",
         "Failures only",
-        "Keep connectors that are Broken or whose last sync failed.",
+        "Keep the connectors that are Broken, also the paused ones.",
         Group.FIND,
         TABLE,
         word="failures",

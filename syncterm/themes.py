@@ -1,6 +1,6 @@
 """The themes on offer: two of our own, one without colours, one of the terminal's palette, and Textual's.
 
-Whether there are colours at all is decided once, before the app is made: Textual chooses its colour filters in `App.__init__`, and an
+Whether there are colours is decided once, before the app is made: Textual chooses its colour filters in `App.__init__`, and an
 ANSI theme that is switched on later, under NO_COLOR, paints black on black.
 Colours never carry a meaning alone: every status has its glyph and its word.
 """
@@ -98,7 +98,12 @@ def own_themes() -> tuple[Theme, ...]:
                 "block-cursor-background": "#2d3a55",
                 "block-cursor-foreground": "#f0f4fb",
                 "block-cursor-text-style": "none",
-                "footer-key-foreground": "#7aa2f7",
+                "scrollbar": "#2a3242",
+                "scrollbar-hover": "#3a455c",
+                "scrollbar-active": "#4a5875",
+                "scrollbar-background": "#161a23",
+                "scrollbar-background-hover": "#161a23",
+                "scrollbar-background-active": "#161a23",
                 "input-selection-background": "#7aa2f7 35%",
             },
         ),
@@ -119,7 +124,12 @@ def own_themes() -> tuple[Theme, ...]:
                 "block-cursor-background": "#cfdcf5",
                 "block-cursor-foreground": "#10151f",
                 "block-cursor-text-style": "none",
-                "footer-key-foreground": "#2b5fc7",
+                "scrollbar": "#cfcfc8",
+                "scrollbar-hover": "#b9b9b1",
+                "scrollbar-active": "#a3a39b",
+                "scrollbar-background": "#f4f4f1",
+                "scrollbar-background-hover": "#f4f4f1",
+                "scrollbar-background-active": "#f4f4f1",
             },
         ),
         Theme(

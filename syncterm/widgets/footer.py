@@ -11,6 +11,8 @@ from textual.message import Message
 from syncterm.text import width
 from syncterm.widgets.status_line import Piece, StatusLine
 
+MARGIN = 2  # cells at either end; the tables' rows begin there too
+
 
 @dataclass(frozen=True, slots=True)
 class FooterKey:
@@ -80,13 +82,13 @@ def footer_pieces(columns: int, keys: Sequence[FooterKey]) -> tuple[list[Piece],
     def cells(entries: Sequence[FooterKey]) -> int:
         return sum(width(entry.key) + 1 + width(entry.title) for entry in entries) + 2 * max(0, len(entries) - 1)
 
-    while flowing and cells(flowing) + cells(pinned) + 4 > columns:
+    while flowing and cells(flowing) + cells(pinned) + 2 * MARGIN + 2 > columns:
         flowing.pop()
-    while pinned and cells(pinned) + 2 > columns:
+    while pinned and cells(pinned) + 2 * MARGIN > columns:
         pinned.pop(0)
-    pieces: list[Piece] = [(" ", "")]
+    pieces: list[Piece] = [(" " * MARGIN, "")]
     spans: list[tuple[int, int, str]] = []
-    column = 1
+    column = MARGIN
 
     def add(entries: Sequence[FooterKey]) -> None:
         nonlocal column
@@ -95,13 +97,13 @@ def footer_pieces(columns: int, keys: Sequence[FooterKey]) -> tuple[list[Piece],
                 pieces.append(("  ", ""))
                 column += 2
             size = width(entry.key) + 1 + width(entry.title)
-            pieces.append((entry.key, "bold $primary" if entry.enabled else "$text-disabled"))
-            pieces.append((f" {entry.title}", "" if entry.enabled else "$text-disabled"))
+            pieces.append((entry.key, "bold $primary" if entry.enabled else "dim"))
+            pieces.append((f" {entry.title}", "" if entry.enabled else "dim"))
             spans.append((column, column + size, entry.action))
             column += size
 
     add(flowing)
-    fill = columns - 1 - column - cells(pinned)
+    fill = columns - MARGIN - column - cells(pinned)
     pieces.append((" " * max(0, fill), ""))
     column += max(0, fill)
     add(pinned)

@@ -12,6 +12,8 @@ from textual.message import Message
 from syncterm.text import Glyphs, clean, clip, count, countdown, width
 from syncterm.widgets.status_line import Piece, StatusLine, pieces_width
 
+MARGIN = 2  # cells at either end; the tables' rows begin there too
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSummary:
@@ -24,6 +26,8 @@ class EngineSummary:
     next_fire_at: datetime | None = None
     holder: str = ""
     """`engine: pid 123 user@host` where another process executes; empty where this one does."""
+    idle: bool = False
+    """Whether no engine executes at all."""
     note: str = ""
     """What replaces the rest: `opening the store …`, `no engine`."""
     trouble: bool = False
@@ -88,7 +92,7 @@ class Header(StatusLine):
         self.update()
 
     def on_click(self, event: events.Click) -> None:
-        column = 1
+        column = MARGIN
         for index, crumb in enumerate(self._crumbs):
             if column <= event.x < column + width(crumb):
                 self.post_message(self.Pressed(index))
@@ -99,14 +103,16 @@ class Header(StatusLine):
 def engine_parts(engine: EngineSummary, now: datetime | None, glyphs: Glyphs) -> list[tuple[int, tuple[Piece, ...]]]:
     """The engine's state as parts in the order shown, each with its rank: the higher, the sooner it is left out."""
     if engine.note:
-        return [(0, ((engine.note, "$error" if engine.trouble else "$text-muted"),))]
-    lamp = "$success" if engine.running else "$text-muted"
+        return [(0, ((engine.note, "$error" if engine.trouble else "dim"),))]
+    lamp = "$success" if engine.running else "dim"
     parts: list[tuple[int, tuple[Piece, ...]]] = [(0, ((f"{glyphs.ok} ", lamp), (f"{count(engine.running)} running", "")))]
     if engine.queued:
         parts.append((3, ((f"{count(engine.queued)} queued", ""),)))
-    parts.append((1, ((f"{count(engine.failed)} failed", "$error bold" if engine.failed else "$text-muted"),)))
+    parts.append((1, ((f"{count(engine.failed)} failed", "$error bold" if engine.failed else "dim"),)))
     if engine.next_fire_at is not None and now is not None:
-        parts.append((2, (("next ", "$text-muted"), (countdown((engine.next_fire_at - now).total_seconds()), ""))))
+        parts.append((2, (("next ", "dim"), (countdown((engine.next_fire_at - now).total_seconds()), ""))))
+    if engine.idle:
+        parts.append((0, (("no engine runs", "$warning"),)))
     if engine.holder:
         parts.append((4, ((engine.holder, "$warning"),)))
     return parts
@@ -118,7 +124,7 @@ def header_pieces(
     """The header's line for that many columns; never wider."""
     parts = engine_parts(engine, now, glyphs)
     shown_badges = list(badges)
-    separator: Piece = (f" {glyphs.separator} ", "$text-muted")
+    separator: Piece = (f" {glyphs.separator} ", "dim")
     gap = 2
     while True:
         right: list[Piece] = []
@@ -126,7 +132,7 @@ def header_pieces(
             right += [(f" {badge.text} ", "reverse bold" if badge.loud else "$text-warning on $warning-muted"), (" ", "")]
         for index, (_, pieces) in enumerate(parts):
             right += [separator] * bool(index) + list(pieces)
-        room = columns - 2 - gap - pieces_width(right)
+        room = columns - 2 * MARGIN - gap - pieces_width(right)
         needed = width(crumbs[-1]) if crumbs else 0
         if room >= min(needed, 16) or (len(parts) <= 1 and not shown_badges):
             break
@@ -135,10 +141,10 @@ def header_pieces(
         else:
             shown_badges.pop()
     left = crumb_pieces(max(0, room), crumbs, glyphs)
-    fill = columns - 2 - pieces_width(left) - pieces_width(right)
+    fill = columns - 2 * MARGIN - pieces_width(left) - pieces_width(right)
     if fill < 0:
         return [(clip(" " + "".join(text for text, _ in (*left, *right)), columns, glyphs.ellipsis), "")]
-    return [(" ", ""), *left, (" " * fill, ""), *right, (" ", "")]
+    return [(" " * MARGIN, ""), *left, (" " * fill, ""), *right, (" " * MARGIN, "")]
 
 
 def crumb_pieces(columns: int, crumbs: Sequence[str], glyphs: Glyphs) -> list[Piece]:
@@ -151,6 +157,6 @@ def crumb_pieces(columns: int, crumbs: Sequence[str], glyphs: Glyphs) -> list[Pi
     for index, crumb in enumerate(kept):
         last = index == len(kept) - 1
         if index:
-            pieces.append((separator, "$text-muted"))
-        pieces.append((clip(crumb, columns, glyphs.ellipsis) if last else crumb, "bold $primary" if last else "$text-muted"))
+            pieces.append((separator, "dim"))
+        pieces.append((clip(crumb, columns, glyphs.ellipsis) if last else crumb, "bold $primary" if last else "dim"))
     return pieces

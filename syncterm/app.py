@@ -1,0 +1,461 @@
+"""The dashboard: first paint, the engine's host behind it, themes, keymap, signals, and what a crash may print."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from textual.app import App
+from textual.binding import Binding
+from textual.content import Content
+from textual.dom import DOMNode
+from textual.message import Message
+from textual.notifications import SeverityLevel
+from textual.screen import Screen
+from textual.signal import Signal
+
+from syncterm.actions import ACTIONS, Argument, Scope, bindings
+from syncterm.engine.errors import SynctermError
+from syncterm.engine.events import EVERYTHING, Change, Subscription
+from syncterm.engine.model import Actor, Role
+from syncterm.screens.base import DashboardScreen
+from syncterm.screens.connector_actions import ConnectorActions
+from syncterm.screens.connectors import ConnectorsScreen
+from syncterm.screens.help import HelpScreen
+from syncterm.screens.menu import Choice, Menu
+from syncterm.screens.palette import PaletteScreen
+from syncterm.settings import ScreenState, Settings
+from syncterm.text import clean, count, glyphs
+from syncterm.themes import MONO, appearance, own_themes
+from syncterm.widgets.header import EngineSummary
+
+if TYPE_CHECKING:
+    from syncterm.engine.engine import Engine
+    from syncterm.engine.host import EngineHost
+
+T = TypeVar("T")
+
+TICK = 1.0  # seconds between two looks at the countdown
+ERROR_TIMEOUT = 15.0  # seconds an error stays
+TRACEBACK_LIMIT = 20  # frames of a crash
+
+
+class ExitReason(StrEnum):
+    """Why the dashboard ended: what the command line goes on with."""
+
+    QUIT = "quit"
+    """Stop the engine of this process; its syncs resume at the next start."""
+    DETACH = "detach"
+    """Leave the terminal, and go on as a headless engine until its syncs are done or it is stopped."""
+    HANGUP = "hangup"
+    """The terminal went away: the setting `on_disconnect` decides."""
+    TERMINATED = "terminated"
+    """SIGTERM, SIGINT or SIGQUIT."""
+    CRASH = "crash"
+
+
+SIGNALS = {
+    "SIGHUP": ExitReason.HANGUP,
+    "SIGTERM": ExitReason.TERMINATED,
+    "SIGINT": ExitReason.TERMINATED,
+    "SIGQUIT": ExitReason.TERMINATED,
+}
+
+
+class EngineChanged(Message):
+    """Something in the store changed."""
+
+    def __init__(self, change: Change) -> None:
+        super().__init__()
+        self.change = change
+
+    def can_replace(self, message: Message) -> bool:
+        """A burst costs one look."""
+        if isinstance(message, EngineChanged):
+            message.change = self.change.merge(message.change)
+            return True
+        return False
+
+
+class SyncTermApp(App[None], inherit_bindings=False):
+    """The dashboard on one engine host.
+
+    Args:
+        host: The engine on its own thread. The app starts it after the first paint; whoever made it stops it, after `run` returned
+            and `exit_reason` said why.
+        settings: What config.toml says.
+        ascii: Draw with ASCII characters only; also chosen by a locale without UTF-8.
+        read_only: Look, but change nothing.
+        actor: Who is at the keyboard.
+    """
+
+    CSS_PATH = "app.tcss"
+    TITLE = "syncterm"
+    ENABLE_COMMAND_PALETTE = False  # the product has its own, with arguments
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # Textual declares it so
+    DEFAULT_MODE = "connectors"
+    BINDINGS: ClassVar[list[Any]] = bindings(Scope.APP)
+
+    def __init__(
+        self,
+        host: EngineHost,
+        settings: Settings,
+        *,
+        ascii: bool = False,  # noqa: A002
+        read_only: bool = False,
+        actor: Actor | None = None,
+    ) -> None:
+        self.settings = settings
+        self.state = ScreenState(settings.state_path)
+        """What the screens remember between runs."""
+        stored_theme = self.state.get("app").get("theme")
+        self.appearance = appearance(
+            stored_theme if isinstance(stored_theme, str) else settings.theme,
+            ascii=ascii or settings.ascii,
+            environ=os.environ,
+        )
+        # Textual picks its colour filters here, once: without colours it must know before, or paints black on black.
+        super().__init__(ansi_color=None if self.appearance.colours else True)
+        self.host = host
+        self.ascii = self.appearance.ascii
+        self.glyphs = glyphs(self.ascii)
+        self.read_only = read_only
+        actor = actor or Actor(account_name(), Role.ADMINISTRATOR)
+        self.actor = Actor(actor.name, Role.VIEWER) if read_only else actor
+        self.exit_reason = ExitReason.QUIT
+        self.exit_signal: int | None = None
+        """The signal that ended it, if one did."""
+        self.opened = asyncio.Event()
+        """Set once the store is open."""
+        self.store_error: SynctermError | None = None
+        """Why the store could not be opened."""
+        self.header_hidden = bool(self.state.get("app").get("header_hidden"))
+        self.engine_summary = EngineSummary(note=f"opening the store {self.glyphs.ellipsis}")
+        self.engine_changes: Signal[Change] = Signal(self, "engine-changes")
+        """Published in the screens' loop when rows may have changed."""
+        self.last_connector_id: str | None = None
+        """The connector whose own screen was open last."""
+        self.connector_actions = ConnectorActions(self)
+        self._subscription: Subscription | None = None
+        self._clashes: set[str] = set()
+        for theme in own_themes():
+            self.register_theme(theme)
+        self.theme = self.appearance.theme
+        self.set_keymap(dict(settings.keymap))
+
+    def get_default_screen(self) -> Screen[Any]:
+        return ConnectorsScreen()
+
+    # --- Life
+
+    def on_mount(self) -> None:
+        self._install_signal_handlers()
+        self.set_interval(TICK, self.tick)
+        self.call_after_refresh(self._open_store_soon)
+        if self.state.problem:
+            self.notify(self.state.problem, severity="warning")
+
+    def _open_store_soon(self) -> None:
+        self.run_worker(self._open_store(), group="store", exit_on_error=False)
+
+    async def _open_store(self) -> None:
+        try:
+            self.host.start()
+            await self.host.ready()
+        except SynctermError as error:
+            self.store_error = error
+            self.engine_summary = EngineSummary(note="the store is closed", trouble=True)
+            self._update_header()
+            self.engine_changes.publish(EVERYTHING)
+            return
+        self._subscription = self.host.subscribe(self._engine_changed)
+        self.opened.set()
+        self.engine_summary = EngineSummary()
+        await self._look_at_engine()
+        self.engine_changes.publish(EVERYTHING)
+
+    def on_unmount(self) -> None:
+        if self._subscription is not None:
+            self._subscription.close()
+        self._remove_signal_handlers()
+
+    def _install_signal_handlers(self) -> None:
+        if self.is_headless:
+            return
+        loop = asyncio.get_running_loop()
+        for name, reason in SIGNALS.items():
+            number = getattr(signal, name, None)
+            if number is not None:
+                loop.add_signal_handler(number, self._end_by_signal, int(number), reason)
+
+    def _remove_signal_handlers(self) -> None:
+        if self.is_headless:
+            return
+        loop = asyncio.get_running_loop()
+        for name in SIGNALS:
+            if (number := getattr(signal, name, None)) is not None:
+                loop.remove_signal_handler(number)
+
+    def _end_by_signal(self, number: int, reason: ExitReason) -> None:
+        self.exit_reason = reason
+        self.exit_signal = number
+        self.exit(return_code=128 + number)
+
+    # --- The engine
+
+    def _engine_changed(self, change: Change) -> None:
+        # In the engine's thread: posting is thread-safe, and nothing here waits for the screens.
+        self.post_message(EngineChanged(change))
+
+    async def on_engine_changed(self, event: EngineChanged) -> None:
+        self.run_worker(self._look_at_engine(), group="engine-state", exclusive=True, exit_on_error=False)
+        self.engine_changes.publish(event.change)
+
+    def now(self) -> datetime:
+        """The present instant by the engine's clock."""
+        return self.host.clock.now()
+
+    def tick(self) -> None:
+        """Show what the passing of time changes: the countdowns."""
+        if not self.opened.is_set():
+            return
+        due = self.engine_summary.next_fire_at
+        if due is not None and due <= self.now():
+            self.run_worker(self._look_at_engine(), group="engine-state", exclusive=True, exit_on_error=False)
+        self._update_header()
+
+    async def _look_at_engine(self) -> None:
+        state = await self.attempt(lambda engine: engine.queries.engine_state())
+        if state is None:
+            return
+        holder = state.holder
+        elsewhere = holder is not None and holder.alive and holder.pid != os.getpid()
+        self.engine_summary = EngineSummary(
+            running=state.running,
+            queued=state.queued,
+            failed=state.failed,
+            next_fire_at=state.next_fire_at,
+            holder=clean(f"engine: pid {holder.pid} {holder.user}@{holder.host}") if holder is not None and elsewhere else "",
+            idle=holder is None or not holder.alive,
+        )
+        self._update_header()
+
+    def _update_header(self) -> None:
+        if isinstance(self.screen, DashboardScreen):
+            self.screen.update_header()
+
+    async def attempt(self, function: Callable[[Engine], Awaitable[T]]) -> T | None:
+        """Call the engine; a failure becomes a toast with its cause and remedy, and None is returned."""
+        try:
+            return await self.host.call(function)
+        except SynctermError as error:
+            self.notify_error(error)
+        return None
+
+    def notify_error(self, error: SynctermError) -> None:
+        """Say what failed, why, and what to do next."""
+        self.notify(error.remedy or str(error.error_class), title=error.message, severity="error", timeout=ERROR_TIMEOUT)
+
+    # --- Text from outside never becomes markup or an action
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Show a toast. Message and title are cleaned and shown literally, whatever `markup` says."""
+        super().notify(
+            clean(message, newlines=True, limit=2000),
+            title=clean(title, limit=500),
+            severity=severity,
+            timeout=timeout,
+            markup=False,
+        )
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only the registry's actions and moving the focus can be run; Textual's others (screenshot, simulate_key, …) never."""
+        spec = ACTIONS.get(action)
+        if spec is None or Scope.APP not in spec.scopes:
+            return action in ("focus_next", "focus_previous")
+        return None if self._reason_against(action) else True
+
+    def _reason_against(self, action: str) -> str:
+        if action == "last_view" and self.last_connector_id is None:
+            return "There is no other view yet."
+        if action == "choose_theme" and not self.appearance.colours:
+            return "NO_COLOR is set: there is one theme, without colours."
+        return ""
+
+    def get_system_commands(self, screen: Screen[Any]) -> Any:
+        """None of Textual's."""
+        return iter(())
+
+    # --- Crash
+
+    def _fatal_error(self) -> None:
+        """End after an unhandled exception. Textual would print the local variables of every frame, and they may hold secrets."""
+        self.exit_reason = ExitReason.CRASH
+        error = sys.exc_info()[1]
+        lines = traceback.format_exception(error, limit=-TRACEBACK_LIMIT) if error is not None else ["unknown error\n"]
+        report = clean("".join(lines), newlines=True, limit=20_000)
+        self._exit_renderables.append(
+            Content(f"{report}\nsyncterm: the dashboard ended because of this error; it is a defect, please report it.\n")
+        )
+        self._close_messages_no_wait()
+
+    # --- Actions of the app
+
+    def on_key(self, event: Any) -> None:
+        active = self.screen.active_bindings.get(event.key)
+        if active is not None and not active.enabled and active.node is self:
+            self.notify(self._reason_against(active.binding.action), severity="warning")
+
+    def action_help(self) -> None:
+        self.push_screen(HelpScreen(self.screen))
+
+    def action_palette(self) -> None:
+        self.push_screen(PaletteScreen(self.screen))
+
+    async def run_command(self, action: str, argument: str) -> None:
+        """Do what the palette asks for: an action with its argument (a connector's id, a column, a status, a theme, a text)."""
+        spec = ACTIONS[action]
+        actions = self.connector_actions
+        table = self.screen_stack[0]
+        match spec.argument:
+            case Argument.CONNECTOR if action == "open":
+                self.open_connector(argument)
+            case Argument.CONNECTOR if action == "logs":
+                self.open_connector(argument, tab="logs")
+            case Argument.CONNECTOR if action == "check":
+                actions.start(actions.check(argument))
+            case Argument.CONNECTOR:
+                actions.start(getattr(actions, action)((argument,)))
+            case Argument.THEME:
+                self.set_theme_by_name(argument)
+            case _ if isinstance(table, ConnectorsScreen):
+                self.action_show_connectors()
+                table.run_view_command(spec.argument, argument)
+
+    def action_show_connectors(self) -> None:
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    def open_connector(self, connector_id: str, *, tab: str = "schema") -> None:
+        """Show the connector's own screen, at that tab."""
+        from syncterm.screens.connector import ConnectorScreen
+
+        self.last_connector_id = connector_id
+        self.push_screen(ConnectorScreen(self.host, connector_id, tab=tab))
+
+    def action_last_view(self) -> None:
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+        elif self.last_connector_id is not None:
+            self.open_connector(self.last_connector_id)
+
+    async def action_back(self) -> None:
+        if isinstance(self.screen, DashboardScreen):
+            self.screen.go_back()
+        elif len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    def action_hide_header(self) -> None:
+        self.header_hidden = not self.header_hidden
+        self.screen.set_class(self.header_hidden, "-no-header")
+        self.remember("app", header_hidden=self.header_hidden)
+
+    def remember(self, screen: str, **values: object) -> None:
+        """Keep these values for the next start; a failure is said, not fatal."""
+        try:
+            self.state.put(screen, **values)
+        except SynctermError as error:
+            self.notify(error.remedy, title=error.message, severity="warning")
+
+    def action_choose_theme(self) -> None:
+        before = self.theme
+
+        def chosen(name: str | None) -> None:
+            self.theme = name or before
+            if name:
+                self.remember("app", theme=name)
+
+        choices = [Choice(name, name, checked=name == before) for name in self.appearance.choices]
+        self.push_screen(Menu("Theme", choices, self.glyphs, on_highlight=self._preview_theme), chosen)
+
+    def _preview_theme(self, name: str) -> None:
+        self.theme = name
+
+    def set_theme_by_name(self, name: str) -> None:
+        """Use a theme and remember it."""
+        self.theme = name
+        self.remember("app", theme=name)
+
+    def watch_theme(self, name: str) -> None:
+        self.set_class(name == MONO, "-mono")
+
+    def action_suspend(self) -> None:
+        self.action_suspend_process()
+
+    def action_copy_or_hint(self) -> None:
+        self.notify("Press q to quit.")
+
+    async def action_quit(self) -> None:
+        running = self.engine_summary.running
+        if not running or self.engine_summary.holder or not self.opened.is_set():
+            self.leave(ExitReason.QUIT)
+            return
+        syncs = "1 sync is" if running == 1 else f"{count(running)} syncs are"
+        choices = [
+            Choice("stay", "Stay", "n", "keep the dashboard"),
+            Choice(ExitReason.DETACH, "Leave, syncs go on", "l", "this process goes on without a screen"),
+            Choice(ExitReason.QUIT, "Stop and quit", "s", "they stop at a batch and resume at the next start"),
+        ]
+
+        def chosen(choice: str | None) -> None:
+            if choice is not None and choice != "stay":
+                self.leave(ExitReason(choice))
+
+        self.push_screen(Menu(f"{syncs} running", choices, self.glyphs), chosen)
+
+    def leave(self, reason: ExitReason) -> None:
+        """End the dashboard."""
+        self.exit_reason = reason
+        self.exit()
+
+    def handle_bindings_clash(self, clashed_bindings: set[Binding], node: DOMNode) -> None:
+        """Say once that the configured keys take a key away from another action."""
+        for binding in clashed_bindings:
+            name = f"{binding.key} ({binding.description or binding.action})"
+            if name not in self._clashes:
+                self._clashes.add(name)
+                self.notify(
+                    f"The key {name} is taken by another action of the keymap in config.toml.",
+                    severity="warning",
+                    timeout=ERROR_TIMEOUT,
+                )
+
+
+def account_name() -> str:
+    """Who runs this process, by its real user id, and for whom where sudo says so; the environment's USER proves nothing."""
+    import pwd
+
+    def name(uid: int) -> str:
+        try:
+            return pwd.getpwuid(uid).pw_name
+        except KeyError:
+            return f"uid {uid}"
+
+    own = name(os.getuid())
+    sudo = os.environ.get("SUDO_UID", "")
+    return f"{own} (sudo: {name(int(sudo))})" if sudo.isdigit() and os.getuid() == 0 else own

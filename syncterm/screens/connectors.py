@@ -1,0 +1,552 @@
+"""The table of all connectors: what runs, what failed, what is due, and everything one can do about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.widgets import Static
+
+from syncterm.actions import ACTIONS, CONNECTOR_MENU, Argument, Group, Scope, bindings, keys_of
+from syncterm.engine.events import Change
+from syncterm.engine.model import Activity
+from syncterm.screens.base import DashboardScreen
+from syncterm.screens.connector_details import ConnectorDetails
+from syncterm.screens.connector_rows import (
+    DEFAULT_COLUMNS,
+    FILTER_FIELDS,
+    SORTS,
+    STATUS_ORDER,
+    STATUS_STYLES,
+    ConnectorSource,
+    Look,
+    connector_query,
+    status_glyph,
+)
+from syncterm.screens.menu import Choice, Menu, Ticks
+from syncterm.text import clip, count, countdown
+from syncterm.widgets.filter_bar import FilterBar
+from syncterm.widgets.header import Badge
+from syncterm.widgets.live_table import LiveTable
+from syncterm.widgets.status_tabs import StatusTab, StatusTabs
+from syncterm.widgets.table_model import Column, TableQuery
+
+if TYPE_CHECKING:
+    from syncterm.engine.queries import ConnectorCounts, ConnectorRow
+
+CLOCK_INTERVAL = 20.0
+"""Seconds between two looks at the visible rows for the sake of "4 min ago"; only cells that read differently are repainted."""
+
+EXPORT_CHUNK = 500  # rows
+
+ALL = "all"
+WIDE_SHARE = 2
+"""How much wider the flexible columns are in the wide view."""
+
+NOTHING_YET = (
+    "No connectors yet.",
+    "",
+    "Run  syncterm demo  to look round with sample data,",
+    "or  syncterm apply FILE  to set up connectors from a file.",
+)
+_TAB_STYLES = {"good": "$text-success", "bad": "$text-error", "warning": "$text-warning", "muted": "dim"}
+
+
+class ConnectorTable(LiveTable):
+    """The live table, with the keys that mean something else here than in other tables."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Open", show=False, id="open"),
+        Binding("s", "screen.sort", "Sort", show=False, id="sort"),
+        Binding("S", "screen.reverse_sort", "Reverse sort", show=False, id="reverse_sort"),
+        Binding("l", "screen.logs", "Logs", show=False, id="logs"),
+    ]
+
+
+class ConnectorsScreen(DashboardScreen):
+    """The main screen."""
+
+    SCOPE = Scope.CONNECTORS
+    BINDINGS: ClassVar[list[BindingType]] = [binding for binding in bindings(Scope.CONNECTORS) if binding.id != "open"]  # type: ignore[union-attr]  # all are Binding
+
+    def __init__(self) -> None:
+        super().__init__(id="connectors")
+        self._statuses: frozenset[str] = frozenset()
+        """Statuses shown; empty for all."""
+        self._failures_only = False
+        self._frozen: set[str] | None = None
+        """While the display is paused: the ids that changed meanwhile."""
+        self._counts: ConnectorCounts | None = None
+        self._reading = False
+        """Whether the table reads the store: from its opening on."""
+        self._wide = False
+        self._shown_columns: tuple[str, ...] = DEFAULT_COLUMNS
+
+    # --- Picture
+
+    def compose_body(self) -> ComposeResult:
+        self._source = ConnectorSource(self.dashboard.host, self.look, self._fetched)
+        self._restore()
+        yield StatusTabs(id="status-tabs")
+        yield FilterBar(FILTER_FIELDS, placeholder="text   !text   source:pg   status:broken", id="filter")
+        with Container(id="body"):
+            yield ConnectorTable(_NothingYet(), self._columns(), query=self._stored_query, ascii=self.dashboard.ascii, id="table")
+            yield Static(id="notice")
+            yield ConnectorDetails(id="details")
+
+    def on_mount(self) -> None:
+        self.table.empty = f"Opening the store {self.dashboard.glyphs.ellipsis}"
+        self.table.focus()
+        self._show_tabs()
+        self.dashboard.engine_changes.subscribe(self, self._engine_changed)
+        self.set_interval(CLOCK_INTERVAL, self._clock_moved)
+
+    @property
+    def table(self) -> ConnectorTable:
+        return self.query_one(ConnectorTable)
+
+    @property
+    def records(self) -> dict[str, ConnectorRow]:
+        """The rows fetched last, by id."""
+        return self._source.records
+
+    def look(self) -> Look:
+        """How rows are drawn now."""
+        dashboard = self.dashboard
+        return Look(dashboard.glyphs, dashboard.now(), dashboard.settings.dates, dashboard.settings.date_format)
+
+    def crumbs(self) -> tuple[str, ...]:
+        return ("Connectors",)
+
+    def badges(self) -> tuple[Badge, ...]:
+        badges: list[Badge] = []
+        if self._frozen is not None:
+            waiting = f" {count(len(self._frozen))} changes" if self._frozen else ""
+            badges.append(Badge(f"PAUSED{waiting}", loud=True))
+        text = self._filter_text()
+        if text and self._counts is not None:
+            ellipsis = self.dashboard.glyphs.ellipsis
+            badges.append(Badge(f"FILTER {clip(text, 24, ellipsis)} ({count(self._counts.matching)}/{count(self._counts.total)})"))
+        if marks := len(self.table.marks):
+            badges.append(Badge(f"{count(marks)} marked"))
+        until = self.dashboard.connector_actions.undo_until
+        if until is not None and until > self.dashboard.now():
+            badges.append(Badge(f"U undo {countdown((until - self.dashboard.now()).total_seconds())}"))
+        return tuple(badges)
+
+    def _filter_text(self) -> str:
+        parts = [self.table.table_query.text, ",".join(sorted(self._statuses)), "failures" if self._failures_only else ""]
+        return " ".join(part for part in parts if part)
+
+    def _show_tabs(self) -> None:
+        by_status = self._by_status()
+        tabs = [StatusTab(ALL, "All", sum(by_status.values()) if self._counts is not None else None)]
+        for status in STATUS_ORDER:
+            number = by_status.get(status, 0) if self._counts is not None else None
+            sign = status_glyph(status, self.dashboard.glyphs)
+            tabs.append(StatusTab(status, status, number, sign, _TAB_STYLES[STATUS_STYLES[status]]))
+        self.query_one(StatusTabs).set_tabs(tabs, self._statuses or frozenset({ALL}))
+
+    def _by_status(self) -> dict[str, int]:
+        return {str(status): number for status, number in self._counts.by_status.items()} if self._counts is not None else {}
+
+    def _notice(self, lines: Sequence[str], style: str = "") -> None:
+        """Say something in the table's place; nothing brings the table back."""
+        notice = self.query_one("#notice", Static)
+        self.query_one("#body").set_class(bool(lines), "-notice")
+        if lines:
+            notice.update(Content("\n").join([Content(lines[0]).stylize(style or "bold"), *map(Content, lines[1:])]))
+
+    # --- The store opens, rows change, time passes
+
+    def _engine_changed(self, change: Change) -> None:
+        dashboard = self.dashboard
+        if dashboard.store_error is not None:
+            error = dashboard.store_error
+            self._notice(("The store could not be opened.", "", error.message, error.remedy), "bold $text-error")
+        elif not self._reading:
+            self._reading = True
+            self.table.set_source(self._source, self.table.table_query)
+            self.table.empty = ""
+            self._count_soon()
+        elif self._frozen is not None:
+            self._frozen |= change.connector_ids or set()
+            self.update_header()
+        else:
+            self._take(change)
+
+    def _take(self, change: Change) -> None:
+        if change.connector_ids is None:
+            self.table.update_all_rows()
+        else:
+            self.table.update_rows(change.connector_ids)
+        query = self.table.table_query
+        if (
+            change.order_changed
+            or query.text
+            or self._statuses
+            or self._failures_only
+            or query.sort not in (None, "name", "source")
+        ):
+            self.table.refresh_keys()
+        self._count_soon()
+
+    def _count_soon(self) -> None:
+        self.run_worker(self._count(), group="counts", exclusive=True, exit_on_error=False)
+
+    async def _count(self) -> None:
+        wanted = connector_query(self.table.table_query)
+        counts = await self.dashboard.attempt(lambda engine: engine.queries.connector_counts(wanted))
+        if counts is None:
+            return
+        self._counts = counts
+        self._notice(NOTHING_YET if counts.total == 0 else ())
+        if counts.total:
+            self.table.empty = "Nothing matches this filter; esc clears it."
+        self._show_tabs()
+        self.update_header()
+
+    def _clock_moved(self) -> None:
+        if self._frozen is None and self.dashboard.opened.is_set():
+            self.table.update_all_rows()
+
+    @on(LiveTable.KeysLoaded)
+    @on(LiveTable.RowHighlighted)
+    def _cursor_moved(self) -> None:
+        self._show_details()
+        self.refresh_bindings()
+
+    @on(LiveTable.MarksChanged)
+    def _marks_changed(self) -> None:
+        self.update_header()
+        self.refresh_bindings()
+
+    @on(LiveTable.LoadFailed)
+    def _load_failed(self, event: LiveTable.LoadFailed) -> None:
+        self.notify(str(event.error), title="The rows could not be read", severity="error")
+
+    def _fetched(self) -> None:
+        self.call_later(self._show_details)
+        self.call_later(self.refresh_bindings)
+
+    def _show_details(self) -> None:
+        if self.has_class("-details"):
+            key = self.table.cursor_key
+            self.query_one(ConnectorDetails).show(self.records.get(key) if key is not None else None, self.look())
+
+    # --- What applies here
+
+    def reason_against(self, action: str) -> str:
+        if not self.dashboard.opened.is_set():
+            return "The store is not open." if ACTIONS[action].group in (Group.CONNECTOR, Group.COPY) else ""
+        if action == "undo":
+            until = self.dashboard.connector_actions.undo_until
+            return "" if until is not None and until > self.dashboard.now() else "Nothing was deleted in the last ten minutes."
+        if action in ("undo", "details") or (ACTIONS[action].group is not Group.CONNECTOR and action != "yank"):
+            return ""
+        ids = self.table.targets()
+        if not ids:
+            return "There is no connector under the cursor."
+        if action == "cancel":
+            known = [self.records[key] for key in ids if key in self.records]
+            if len(known) == len(ids) and all(row.activity == Activity.IDLE for row in known):
+                return "No sync runs or waits there."
+        return ""
+
+    def go_back(self) -> None:
+        if self.has_class("-details"):
+            self.action_details()
+        elif self.table.table_query.text or self.query_one(FilterBar).value:
+            self.query_one(FilterBar).close()
+        elif self._statuses or self._failures_only:
+            self._filter_by(frozenset(), failures_only=False)
+        elif self.table.marks:
+            self.table.clear_marks()
+
+    # --- View
+
+    def run_view_command(self, kind: Argument, argument: str) -> None:
+        """What the palette asks of the table: sort by a column, show a status, filter by a text."""
+        match kind:
+            case Argument.COLUMN:
+                self.sort_by(argument)
+            case Argument.STATUS:
+                self.filter_by_status(argument)
+            case _:
+                bar = self.query_one(FilterBar)
+                bar.open(argument)
+                bar.keep()
+
+    def action_filter(self) -> None:
+        self.query_one(FilterBar).open()
+
+    @on(FilterBar.FilterChanged)
+    def _filter_changed(self, event: FilterBar.FilterChanged) -> None:
+        self._requery(replace(self.table.table_query, text=event.text))
+
+    def _requery(self, query: TableQuery) -> None:
+        self.table.set_query(query)
+        self._count_soon()
+        self.update_header()
+
+    def _filter_by(self, statuses: frozenset[str], *, failures_only: bool | None = None) -> None:
+        self._statuses = statuses
+        if failures_only is not None:
+            self._failures_only = failures_only
+        self._requery(
+            replace(self.table.table_query, filters={"statuses": tuple(sorted(statuses)), "failures_only": self._failures_only})
+        )
+        self._show_tabs()
+
+    def action_failures_only(self) -> None:
+        self._filter_by(self._statuses, failures_only=not self._failures_only)
+
+    def action_filter_status(self) -> None:
+        glyphs = self.dashboard.glyphs
+        by_status = self._by_status()
+        choices = [
+            Choice(
+                status,
+                f"{status_glyph(status, glyphs)} {status}",
+                detail=count(by_status.get(status, 0)),
+                checked=status in self._statuses,
+            )
+            for status in STATUS_ORDER
+        ]
+
+        def chosen(statuses: tuple[str, ...] | None) -> None:
+            if statuses is not None:
+                self._filter_by(frozenset(statuses) if len(statuses) < len(STATUS_ORDER) else frozenset())
+
+        self.app.push_screen(Ticks("Show statuses", choices, glyphs, hint="space ticks, enter applies"), chosen)
+
+    def filter_by_status(self, status: str) -> None:
+        """Show one status; `all` for all."""
+        self._filter_by(frozenset() if status == ALL else frozenset({status}))
+
+    def on_status_tabs_chosen(self, event: StatusTabs.Chosen) -> None:
+        self.filter_by_status(event.tab)
+
+    def action_next_tab(self) -> None:
+        self._step_tab(1)
+
+    def action_previous_tab(self) -> None:
+        self._step_tab(-1)
+
+    def _step_tab(self, step: int) -> None:
+        tabs = (ALL, *STATUS_ORDER)
+        present = next(iter(self._statuses)) if len(self._statuses) == 1 else ALL
+        self.filter_by_status(tabs[(tabs.index(present) + step) % len(tabs)])
+
+    def action_sort(self) -> None:
+        query = self.table.table_query
+        present = query.sort or "name"
+        sign = self.dashboard.glyphs.sort_down if query.descending else self.dashboard.glyphs.sort_up
+        choices = [
+            Choice(sort, title, detail=sign if sort == present else "", checked=sort == present) for sort, title in SORTS.items()
+        ]
+
+        def chosen(sort: str | None) -> None:
+            if sort is not None:
+                self.sort_by(sort, not query.descending if sort == present else False)
+
+        self.app.push_screen(Menu("Sort by", choices, self.dashboard.glyphs, hint="the same again: reverse"), chosen)
+
+    def action_reverse_sort(self) -> None:
+        query = self.table.table_query
+        self.sort_by(query.sort or "name", not query.descending)
+
+    def sort_by(self, column: str, descending: bool = False) -> None:
+        """Sort by any of `SORTS`, and remember it."""
+        self.table.sort_by(column, descending)
+        self.dashboard.remember("connectors", sort=column, descending=descending)
+
+    @on(LiveTable.SortChanged)
+    def _sorted_by_header(self, event: LiveTable.SortChanged) -> None:
+        self.dashboard.remember("connectors", sort=event.column, descending=event.descending)
+
+    def action_columns(self) -> None:
+        columns = {column.id: column for column in self._source.columns()}
+        order = [*self._shown_columns, *(name for name in columns if name not in self._shown_columns)]
+        choices = [
+            Choice(
+                name,
+                columns[name].title,
+                checked=name in self._shown_columns,
+                reason="The name stays." if name == "name" else "",
+            )
+            for name in order
+        ]
+
+        def chosen(names: tuple[str, ...] | None) -> None:
+            if names is not None:
+                self._shown_columns = ("name", *(name for name in names if name != "name"))
+                self.table.set_columns(self._columns())
+                self.dashboard.remember("connectors", columns=list(self._shown_columns))
+
+        hint = "space ticks, J K move, enter applies"
+        self.app.push_screen(Ticks("Columns", choices, self.dashboard.glyphs, hint=hint, ordered=True), chosen)
+
+    def action_wide(self) -> None:
+        self._wide = not self._wide
+        self.table.set_columns(self._columns())
+        self.dashboard.remember("connectors", wide=self._wide)
+
+    def _columns(self) -> tuple[Column, ...]:
+        known = {column.id: column for column in self._source.columns()}
+        shown = [known[name] for name in self._shown_columns]
+        if self._wide:
+            # Nothing is left out: what does not fit is scrolled to.
+            return tuple(
+                replace(column, priority=0, width=column.width * WIDE_SHARE if column.flexible else column.width)
+                for column in shown
+            )
+        return tuple(shown)
+
+    def _restore(self) -> None:
+        stored = self.dashboard.state.get("connectors")
+        sort, columns = stored.get("sort"), stored.get("columns")
+        self._stored_query = TableQuery(sort=sort if sort in SORTS else "name", descending=stored.get("descending") is True)
+        known = {column.id for column in self._source.columns()}
+        if isinstance(columns, list) and "name" in columns and len(set(columns)) == len(columns) and known.issuperset(columns):
+            self._shown_columns = tuple(columns)
+        self._wide = stored.get("wide") is True
+
+    def action_pause_display(self) -> None:
+        if self._frozen is None:
+            self._frozen = set()
+        else:
+            self._frozen = None
+            self.action_refresh()
+        self.update_header()
+
+    def action_refresh(self) -> None:
+        if self.dashboard.opened.is_set():
+            self.table.update_all_rows()
+            self.table.refresh_keys()
+            self._count_soon()
+
+    def action_details(self) -> None:
+        self.toggle_class("-details")
+        self._show_details()
+
+    # --- Connectors
+
+    def action_open(self) -> None:
+        if (key := self.table.cursor_key) is not None:
+            self.dashboard.open_connector(key)
+
+    def on_live_table_row_opened(self, event: LiveTable.RowOpened) -> None:
+        self.dashboard.open_connector(event.key)
+
+    def action_logs(self) -> None:
+        if (key := self.table.cursor_key) is not None:
+            self.dashboard.open_connector(key, tab="logs")
+
+    def action_sync_now(self) -> None:
+        self._start("sync_now")
+
+    def action_cancel(self) -> None:
+        self._start("cancel")
+
+    def action_toggle_pause(self) -> None:
+        self._start("toggle_pause")
+
+    def action_historical_resync(self) -> None:
+        self._start("historical_resync")
+
+    def action_delete(self) -> None:
+        self._start("delete")
+
+    def _start(self, action: str) -> None:
+        # The ids as they are at the key press; what happens to the table meanwhile changes nothing.
+        actions = self.dashboard.connector_actions
+        actions.start(getattr(actions, action)(tuple(self.table.targets())))
+
+    def action_check(self) -> None:
+        if (key := self.table.cursor_key) is not None:
+            actions = self.dashboard.connector_actions
+            actions.start(actions.check(key))
+
+    def action_undo(self) -> None:
+        actions = self.dashboard.connector_actions
+        actions.start(actions.undo())
+
+    def action_menu(self) -> None:
+        ids = self.table.targets()
+        row = self.records.get(ids[0]) if len(ids) == 1 else None
+        title = row.name if row is not None else f"{count(len(ids))} connectors"
+        choices: list[Choice] = []
+        for name in CONNECTOR_MENU:
+            spec = ACTIONS[name]
+            state = self.check_action(name, ())
+            wording = spec.title if name != "toggle_pause" or row is None else "Resume" if row.status == "Paused" else "Pause"
+            reason = "" if state else self.full_reason_against(spec) or "Not in a read-only dashboard."
+            choices.append(Choice(name, wording, keys_of(spec, self.dashboard.settings.keymap)[0], reason=reason))
+
+        async def chosen(name: str | None) -> None:
+            if name is not None:
+                await self.perform(name)
+
+        self.app.push_screen(Menu(title, choices, self.dashboard.glyphs), chosen)
+
+    def on_live_table_menu_requested(self) -> None:
+        self.action_menu()
+
+    # --- Copy and export
+
+    def action_yank(self) -> None:
+        key = self.table.cursor_key
+        if key is None:
+            return
+        actions = self.dashboard.connector_actions
+        actions.start(actions.yank(key, cells=self.table.describe(key)))
+
+    def action_export(self) -> None:
+        choices = [Choice("csv", "CSV", "c", "for spreadsheets; no formulas"), Choice("json", "JSON", "j", "for programs")]
+
+        def chosen(file_format: str | None) -> None:
+            if file_format is not None:
+                self.dashboard.connector_actions.start(self._export(file_format))
+
+        rows = f"Export {count(self.table.count)} rows to {Path.cwd()}"
+        self.app.push_screen(Menu("Export", choices, self.dashboard.glyphs, text=rows), chosen)
+
+    async def _export(self, file_format: str) -> None:
+        from syncterm.screens.connector_export import write
+
+        host = self.dashboard.host
+        wanted = connector_query(self.table.table_query)
+        keys = await host.call(lambda engine: engine.queries.connector_keys(wanted))
+        rows: list[ConnectorRow] = []
+        for start in range(0, len(keys), EXPORT_CHUNK):
+            part = keys[start : start + EXPORT_CHUNK]
+            found = await host.call(lambda engine, part=part: engine.queries.connector_rows(part))  # type: ignore[misc]
+            rows += [found[key] for key in part if key in found]
+        folder = Path.cwd()
+        try:
+            path = await asyncio.to_thread(write, rows, folder, self.dashboard.now(), file_format)
+        except OSError as error:
+            self.notify(
+                f"{folder}: {error.strerror}. Start syncterm in a folder you can write to.", title="Not exported", severity="error"
+            )
+            return
+        self.notify(str(path), title=f"Exported {count(len(rows))} connectors")
+
+
+class _NothingYet:
+    """The table's source until the store is open."""
+
+    async def keys(self, query: TableQuery) -> Sequence[str]:
+        return ()
+
+    async def rows(self, keys: Sequence[str]) -> dict[str, dict[str, str]]:
+        return {}
