@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     func,
+    literal_column,
     text,
 )
 from sqlalchemy.engine import Dialect
@@ -106,6 +107,9 @@ destinations = Table("destinations", metadata, *_endpoint_columns())
 for _table in (sources, destinations):
     Index(f"uq_{_table.name}_live_name", _table.c.name, unique=True, sqlite_where=_table.c.deleted_at.is_(None))
 
+CHANGE_SEQUENCE = text("(SELECT COALESCE(MAX(changed_at), 0) + 1 FROM connectors)")
+"""The next value of `connectors.changed_at`, inside a write transaction. Inserts and updates take it by themselves."""
+
 connectors = Table(
     "connectors",
     metadata,
@@ -173,8 +177,9 @@ connectors = Table(
     Column("progress_records", BigInteger),
     Column("progress_bytes", BigInteger),
     Column("progress_expected", BigInteger),  # records expected in all, NULL where unknown
-    Column("changed_at", BigInteger, nullable=False, default=0),  # grows with every change of the row: what a live table asks for
-    Column("listed_at", BigInteger, nullable=False, default=0),  # changed_at when the row was last added, deleted or restored
+    # grows with every change of the row: what a live table asks for
+    Column("changed_at", BigInteger, nullable=False, default=CHANGE_SEQUENCE, onupdate=CHANGE_SEQUENCE),
+    Column("listed_at", BigInteger, nullable=False, default=CHANGE_SEQUENCE),  # changed_at when the row was last added or restored
 )
 Index(
     "uq_connectors_live_name",
@@ -246,10 +251,21 @@ syncs = Table(
     Column("bytes", BigInteger, nullable=False, default=0),
 )
 Index("ix_syncs_connector_created", syncs.c.connector_id, syncs.c.created_at, syncs.c.id)
-Index("ix_syncs_open", syncs.c.state, syncs.c.created_at, sqlite_where=syncs.c.state != "completed")
+OPEN_SYNC = syncs.c.finished_at.is_(None)
+"""Syncs that have not ended. Say it beside `state` in a condition: without it the store reads the whole history."""
+UNSUCCESSFUL_SYNC = syncs.c.outcome != literal_column("'success'")
+"""Say it beside a condition on `outcome`, for the same reason."""
+Index("ix_syncs_open", syncs.c.state, syncs.c.created_at, syncs.c.id, sqlite_where=OPEN_SYNC, postgresql_where=OPEN_SYNC)
 Index("ix_syncs_created", syncs.c.created_at, syncs.c.id)
 Index("ix_syncs_finished", syncs.c.finished_at, syncs.c.id)
-Index("ix_syncs_failed", syncs.c.finished_at, syncs.c.id, sqlite_where=syncs.c.outcome == "failed")
+Index(
+    "ix_syncs_unsuccessful",
+    syncs.c.outcome,
+    syncs.c.created_at,
+    syncs.c.id,
+    sqlite_where=UNSUCCESSFUL_SYNC,
+    postgresql_where=UNSUCCESSFUL_SYNC,
+)
 Index("uq_syncs_due", syncs.c.connector_id, syncs.c.due_at, unique=True, sqlite_where=syncs.c.due_at.isnot(None))
 """One sync for one due time, whoever asks: the last line of defence behind the lease."""
 
@@ -382,6 +398,3 @@ rollup_days = Table(
     Column("bytes", BigInteger, nullable=False, default=0),
     Column("duration_ms", BigInteger, nullable=False, default=0),
 )
-
-CHANGE_SEQUENCE = text("(SELECT COALESCE(MAX(changed_at), 0) + 1 FROM connectors)")
-"""The next value of `connectors.changed_at`, inside a write transaction."""

@@ -297,9 +297,23 @@ def upgrade() -> None:
     )
     op.create_index("ix_syncs_connector_created", "syncs", ["connector_id", "created_at", "id"], unique=False)
     op.create_index("ix_syncs_created", "syncs", ["created_at", "id"], unique=False)
-    op.create_index("ix_syncs_failed", "syncs", ["finished_at", "id"], unique=False, sqlite_where=sa.text("outcome = 'failed'"))
     op.create_index("ix_syncs_finished", "syncs", ["finished_at", "id"], unique=False)
-    op.create_index("ix_syncs_open", "syncs", ["state", "created_at"], unique=False, sqlite_where=sa.text("state != 'completed'"))
+    op.create_index(
+        "ix_syncs_open",
+        "syncs",
+        ["state", "created_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("finished_at IS NULL"),
+        postgresql_where=sa.text("finished_at IS NULL"),
+    )
+    op.create_index(
+        "ix_syncs_unsuccessful",
+        "syncs",
+        ["outcome", "created_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("outcome != 'success'"),
+        postgresql_where=sa.text("outcome != 'success'"),
+    )
     op.create_index("uq_syncs_due", "syncs", ["connector_id", "due_at"], unique=True, sqlite_where=sa.text("due_at IS NOT NULL"))
     op.create_table(
         "attempts",

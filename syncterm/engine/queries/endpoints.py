@@ -1,0 +1,117 @@
+"""Sources and destinations, with what their connectors make of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Integer, and_, cast, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from syncterm.engine.model import CredentialsState
+from syncterm.engine.queries import status_expressions as expressions
+from syncterm.engine.queries.rows import EndpointRow
+from syncterm.engine.status import EndpointFacts, SourceStatus, source_status
+from syncterm.engine.store.tables import connectors, destinations, rollup_days, sources
+
+RECORDS_PERIOD = timedelta(days=30)
+"""How far back "Records Last 30 Days" looks."""
+EndpointKind = Literal["source", "destination"]
+
+
+async def endpoint_rows(
+    connection: AsyncConnection, kind: EndpointKind, now: datetime, only: str | None = None
+) -> list[EndpointRow]:
+    """Every source (or destination) that is not deleted, by name; or `only` that one."""
+    own, other = (sources, destinations) if kind == "source" else (destinations, sources)
+    own_id, other_id = (
+        (connectors.c.source_id, connectors.c.destination_id)
+        if kind == "source"
+        else (connectors.c.destination_id, connectors.c.source_id)
+    )
+    statement = select(own).where(own.c.deleted_at.is_(None)).order_by(func.lower(own.c.name), own.c.id)
+    used = and_(connectors.c.deleted_at.is_(None), own_id.is_not(None))
+    if only is not None:
+        statement, used = statement.where(own.c.id == only), and_(used, own_id == only)
+    usage = await _usage(connection, own_id, used)
+    ends: dict[str, list[str]] = defaultdict(list)
+    pairs = select(own_id, other.c.name).join_from(connectors, other, other.c.id == other_id).where(used).distinct()
+    for id_, name in await connection.execute(pairs.order_by(own_id, func.lower(other.c.name))):
+        ends[id_].append(name)
+    records = await _records(connection, own, now, only)
+    rows = (await connection.execute(statement)).all()
+    return [_endpoint_row(row, usage.get(row.id), tuple(ends.get(row.id, ())), records.get(row.id, 0)) for row in rows]
+
+
+async def _usage(connection: AsyncConnection, own_id: Any, used: Any) -> Mapping[str, Any]:
+    """Id → connectors, enabled ones, broken ones of those, and the latest success."""
+    enabled = connectors.c.paused_by.is_(None)
+    statement = (
+        select(
+            own_id.label("id"),
+            func.count().label("connectors"),
+            func.sum(cast(enabled, Integer)).label("enabled"),
+            func.sum(cast(and_(enabled, expressions.is_broken()), Integer)).label("broken"),
+            func.max(connectors.c.last_success_at).label("last_run"),
+        )
+        .where(used)
+        .group_by(own_id)
+    )
+    return {row.id: row for row in await connection.execute(statement)}
+
+
+async def _records(connection: AsyncConnection, own: Any, now: datetime, only: str | None) -> Mapping[str, int]:
+    """Id → records of the last days, the day that is only partly within them included."""
+    first_day = (now - RECORDS_PERIOD).replace(hour=0, minute=0, second=0, microsecond=0)
+    statement = (
+        select(rollup_days.c.subject_id, func.sum(rollup_days.c.records))
+        .where(
+            rollup_days.c.subject_id == only if only is not None else rollup_days.c.subject_id.in_(select(own.c.id)),
+            rollup_days.c.day_at >= first_day,
+        )
+        .group_by(rollup_days.c.subject_id)
+    )
+    return {id_: int(records) for id_, records in await connection.execute(statement)}
+
+
+def _endpoint_row(row: Any, usage: Any | None, other_ends: tuple[str, ...], records: int) -> EndpointRow:
+    enabled, broken = (usage.enabled, usage.broken) if usage is not None else (0, 0)
+    credentials = CredentialsState(row.credentials)
+    ever_accepted = row.credentials_ok_at is not None or credentials is CredentialsState.OK
+    status = source_status(EndpointFacts(credentials, ever_accepted, enabled, broken))
+    return EndpointRow(
+        id=row.id,
+        name=row.name,
+        type=row.type,
+        status=status,
+        status_reason=_reason(row, status),
+        version=row.version,
+        credentials=credentials,
+        credentials_at=row.credentials_at,
+        connectors=usage.connectors if usage is not None else 0,
+        enabled=enabled,
+        broken=broken,
+        other_ends=other_ends,
+        last_run=usage.last_run if usage is not None else None,
+        records_30_days=records,
+        catalog_at=row.catalog_at if "catalog_at" in row._mapping else None,
+        created_at=row.created_at,
+        created_by=row.created_by,
+        updated_at=row.updated_at,
+    )
+
+
+def _reason(row: Any, status: SourceStatus) -> str:
+    match status:
+        case SourceStatus.SETUP if row.credentials == CredentialsState.REJECTED:
+            return (row.credentials_message or "The credentials were refused.").strip().partition("\n")[0]
+        case SourceStatus.SETUP:
+            return "Its connection has not been tested yet."
+        case SourceStatus.REAUTH_REQUIRED:
+            return (row.credentials_message or "The credentials were refused.").strip().partition("\n")[0]
+        case SourceStatus.ERROR:
+            return "Every connector that uses it is broken."
+        case _:
+            return ""

@@ -1,0 +1,177 @@
+"""The one object that answers what a screen or the command line asks. Each answer is one short read of one moment of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from syncterm.engine.clock import Clock
+from syncterm.engine.lease import Lease
+from syncterm.engine.model import Outcome
+from syncterm.engine.queries import connectors as _connectors
+from syncterm.engine.queries import status_expressions as expressions
+from syncterm.engine.queries import syncs as _syncs
+from syncterm.engine.queries.endpoints import endpoint_rows
+from syncterm.engine.queries.rows import (
+    AuditRow,
+    ConnectorCounts,
+    ConnectorDetail,
+    ConnectorQuery,
+    ConnectorRow,
+    EndpointRow,
+    EngineState,
+    FailedRecordRow,
+    FailureGroup,
+    LogLine,
+    SyncDetail,
+    SyncRow,
+    TrendPoint,
+)
+from syncterm.engine.store.database import Database
+from syncterm.engine.store.tables import audit_events, connectors, lease
+
+
+class Queries:
+    """What the store says, for people. Every method may raise StoreError: the store is damaged or cannot be read."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._watch = Lease(database, clock, holder="")  # never acquires; it knows whether a holder has gone silent
+
+    # Connectors -------------------------------------------------------------------------------------------------------------
+
+    async def connector_keys(self, query: ConnectorQuery) -> list[str]:
+        """The ids that a query matches, in its order; NULLs last in both directions, ties by id.
+
+        Raises:
+            ConfigError: an unknown sort or field.
+        """
+        async with self._database.read() as connection:
+            return await _connectors.connector_keys(connection, query)
+
+    async def connector_rows(self, ids: Sequence[str]) -> dict[str, ConnectorRow]:
+        """The rows of those connectors, in that order; those that are deleted are left out."""
+        async with self._database.read() as connection:
+            return await _connectors.connector_rows(connection, ids)
+
+    async def connector_counts(self, query: ConnectorQuery) -> ConnectorCounts:
+        """How many connectors match a query, by status."""
+        async with self._database.read() as connection:
+            return await _connectors.connector_counts(connection, query)
+
+    async def changed_connectors(self, after: int) -> tuple[int, frozenset[str], bool]:
+        """What changed since a sequence number (0: everything): the new number, ids, and whether rows were added or removed."""
+        async with self._database.read() as connection:
+            return await _connectors.changed_connectors(connection, after)
+
+    async def connector(self, id_or_name: str) -> ConnectorDetail | None:
+        """Everything about one connector; None where there is none of that id or name."""
+        async with self._database.read() as connection:
+            holder = self._watch.describe((await connection.execute(select(lease))).first())
+            runs = holder is not None and holder.alive
+            return await _connectors.connector_detail(connection, id_or_name, self._clock.now(), engine_runs=runs)
+
+    # Syncs --------------------------------------------------------------------------------------------------------------------
+
+    async def sync_page(
+        self,
+        connector_id: str | None,
+        *,
+        before: str | None = None,
+        limit: int = 50,
+        outcome: Outcome | None = None,
+        only_open: bool = False,
+    ) -> list[SyncRow]:
+        """Syncs of one connector or of all (None), the newest first.
+
+        Args:
+            before: the id of the last sync of the page before; empty where that sync is gone, because then all older ones are.
+            outcome: only those that ended so.
+            only_open: only those that have not ended.
+        """
+        async with self._database.read() as connection:
+            return await _syncs.sync_page(connection, connector_id, before, limit, outcome, only_open)
+
+    async def sync(self, sync_id: str) -> SyncDetail | None:
+        """One sync with its streams and attempts; None where there is none."""
+        async with self._database.read() as connection:
+            return await _syncs.sync_detail(connection, sync_id)
+
+    async def duration_trend(self, connector_id: str, count: int = 60) -> list[TrendPoint]:
+        """The newest finished syncs of a connector, the oldest of them first."""
+        async with self._database.read() as connection:
+            return await _syncs.duration_trend(connection, connector_id, count)
+
+    async def failure_groups(self, connector_id: str | None, since: datetime) -> list[FailureGroup]:
+        """Failed syncs of one connector or of all, the same error grouped, the most frequent first."""
+        async with self._database.read() as connection:
+            return await _syncs.failure_groups(connection, connector_id, since)
+
+    async def log_lines(
+        self,
+        connector_id: str | None,
+        sync_id: str | None = None,
+        *,
+        after_id: int = 0,
+        before_id: int | None = None,
+        limit: int = 500,
+    ) -> list[LogLine]:
+        """Log lines, the oldest first: the next ones after `after_id`, or the last ones before `before_id`, or the newest."""
+        async with self._database.read() as connection:
+            return await _syncs.log_page(connection, connector_id, sync_id, after_id, before_id, limit)
+
+    async def failed_records(
+        self,
+        connector_id: str | None = None,
+        sync_id: str | None = None,
+        *,
+        stream: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> list[FailedRecordRow]:
+        """Records that were set aside, the newest first."""
+        async with self._database.read() as connection:
+            return await _syncs.failed_record_page(connection, connector_id, sync_id, stream, before_id, limit)
+
+    # Sources, destinations, the engine ------------------------------------------------------------------------------------------
+
+    async def sources(self) -> list[EndpointRow]:
+        """Every source, by name."""
+        async with self._database.read() as connection:
+            return await endpoint_rows(connection, "source", self._clock.now())
+
+    async def destinations(self) -> list[EndpointRow]:
+        """Every destination, by name."""
+        async with self._database.read() as connection:
+            return await endpoint_rows(connection, "destination", self._clock.now())
+
+    async def audit(self, object_id: str | None = None, *, before_id: int | None = None, limit: int = 100) -> list[AuditRow]:
+        """The audit trail of one object or of all, the newest first."""
+        columns = [audit_events.c[name] for name in AuditRow.__slots__]
+        statement = select(*columns).order_by(audit_events.c.id.desc()).limit(limit)
+        if object_id is not None:
+            statement = statement.where(audit_events.c.object_id == object_id)
+        if before_id is not None:
+            statement = statement.where(audit_events.c.id < before_id)
+        async with self._database.read() as connection:
+            return [AuditRow(*row) for row in await connection.execute(statement)]
+
+    async def engine_state(self) -> EngineState:
+        """Who executes, and how much there is to do."""
+        async with self._database.read() as connection:
+            holder = self._watch.describe((await connection.execute(select(lease))).first())
+            _, running, queued = await _connectors.activity_counts(connection)
+            broken = (
+                await connection.execute(
+                    select(func.count()).where(
+                        connectors.c.deleted_at.is_(None), connectors.c.paused_by.is_(None), expressions.is_broken()
+                    )
+                )
+            ).scalar_one()
+            earliest: datetime | None = (
+                await connection.execute(select(func.min(connectors.c.next_fire_at)).where(connectors.c.next_fire_at.is_not(None)))
+            ).scalar()
+        return EngineState(holder, running, queued, broken, earliest, self._clock.now())
