@@ -22,9 +22,10 @@ from syncterm.engine.host import EngineHost
 from syncterm.engine.model import Actor, Role
 from syncterm.engine.workspace import Workspace
 from syncterm.output import EXIT_FAILED, EXIT_NOT_FOUND, fail, print_json, print_table, say
-from syncterm.text import ago, byte_size, count, duration, until
+from syncterm.text import ago, byte_size, clean, count, duration, until
 
 if TYPE_CHECKING:
+    from syncterm.engine.document_plan import Plan
     from syncterm.engine.queries import ConnectorRow
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
@@ -78,7 +79,8 @@ def connector_id(host: EngineHost, name: str) -> str:
     if found is None:
         say(f"Error: There is no connector {name!r}. `syncterm status` lists them.")
         sys.exit(EXIT_NOT_FOUND)
-    return found.row.id
+    found_id: str = found.row.id
+    return found_id
 
 
 @cli.command()
@@ -96,14 +98,14 @@ def status(workspace: Workspace, name: str | None, json_: bool) -> None:
             if json_:
                 print_json(detail)
                 return
-            _print_connectors(host, [detail.row])
+            print_connectors(host, [detail.row])
             click.echo(detail.why)
             return
         rows = all_connectors(host)
         if json_:
             print_json(rows)
         elif rows:
-            _print_connectors(host, rows)
+            print_connectors(host, rows)
         else:
             say("No connectors yet. `syncterm apply FILE` sets some up; `syncterm demo` shows how it looks.")
 
@@ -117,7 +119,8 @@ def all_connectors(host: EngineHost) -> list[ConnectorRow]:
     return [found[key] for key in keys if key in found]
 
 
-def _print_connectors(host: EngineHost, rows: list[ConnectorRow]) -> None:
+def print_connectors(host: EngineHost, rows: list[ConnectorRow]) -> None:
+    """The connector table on standard output."""
     now = host.clock.now()
     print_table(
         ["NAME", "SOURCE → DESTINATION", "STATUS", "ACTIVITY", "LAST SYNC", "RESULT", "RECORDS", "FAILED", "DURATION", "NEXT SYNC"],
@@ -167,15 +170,15 @@ def sync(workspace: Workspace, names: tuple[str, ...], historical: bool, no_wait
             print_json(finished)
         else:
             for detail in finished:
-                row = detail.sync
+                row = detail.row
                 click.echo(
-                    f"{row.connector_name}: {row.outcome}, {count(row.records_written)} records written, "
-                    f"{count(row.records_rejected)} failed, {byte_size(row.bytes)}, "
+                    f"{row.connector_name}: {row.outcome}, {count(row.counts.written)} records written, "
+                    f"{count(row.counts.rejected)} failed, {byte_size(row.counts.bytes)}, "
                     f"{duration(row.duration.total_seconds() if row.duration else None)}"
                 )
                 if row.error_message:
                     say(f"  {row.error_message}")
-        succeeded = all(str(detail.sync.outcome) == "success" for detail in finished)
+        succeeded = all(str(detail.row.outcome) == "success" for detail in finished)
         sys.exit(0 if succeeded and len(queued) == len(ids) else EXIT_FAILED)
 
 
@@ -189,15 +192,23 @@ def apply(workspace: Workspace, file: Path, dry_run: bool, prune: bool, json_: b
     """Make sources, destinations and connectors what FILE (YAML or JSON) says. Applying twice changes nothing."""
     from syncterm.engine.document import load_document
 
-    document = load_document(sys.stdin.buffer.read() if str(file) == "-" else file)
+    document = load_document(sys.stdin.read() if str(file) == "-" else file)
     with opened(workspace) as host:
         plan = host.call_and_wait(lambda engine: engine.operations.apply(actor(), document, prune=prune, dry_run=dry_run))
     if json_:
         print_json(plan)
         return
-    for line in plan.lines():
-        click.echo(line)
+    print_plan(plan)
     say("Dry run: nothing was changed." if dry_run else "Applied.")
+
+
+def print_plan(plan: Plan) -> None:
+    """A line an object, and a line a field that changes."""
+    signs = {"create": "+", "update": "~", "delete": "-", "unchanged": " "}
+    for change in plan.changes:
+        click.echo(clean(f"{signs[change.kind]} {change.object} {change.name}: {change.kind}"))
+        for field in change.fields if change.kind == "update" else ():
+            click.echo(clean(f"    {field.path}: {field.before!r} → {field.after!r}"))
 
 
 @cli.command()

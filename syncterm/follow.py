@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,7 @@ from syncterm.output import plain, say
 from syncterm.text import clean, count
 
 if TYPE_CHECKING:
+    from syncterm.engine.engine import Engine
     from syncterm.engine.operations import OperationResult
     from syncterm.engine.queries import ConnectorRow, LogLine, SyncDetail
 
@@ -36,27 +38,34 @@ def queue(host: EngineHost, actor: Actor, connector_ids: Sequence[str], *, histo
 
 def follow(host: EngineHost, connector_ids: Sequence[str], *, quiet: bool = False) -> list[SyncDetail]:
     """Wait until the newest sync of each connector is completed; shows their progress on standard error meanwhile."""
-    wanted = {
-        connector_id: host.call_and_wait(lambda engine, key=connector_id: engine.queries.sync_page(key, limit=1))[0].id
-        for connector_id in connector_ids
-    }
+    wanted = host.call_and_wait(lambda engine: _newest(engine, connector_ids))
     news = threading.Event()
 
     def notice(_: Change) -> None:
         news.set()
 
     with host.subscribe(notice):
-        display = _Lines(quiet) if quiet or not sys.stderr.isatty() else _Bars()
+        display: _Lines | _Bars = _Lines(quiet) if quiet or not sys.stderr.isatty() else _Bars()
         with display:
             while True:
                 news.clear()
-                details = [host.call_and_wait(lambda engine, key=sync_id: engine.queries.sync(key)) for sync_id in wanted.values()]
-                found = [detail for detail in details if detail is not None]
+                found = host.call_and_wait(lambda engine: _details(engine, wanted.values()))
                 rows = host.call_and_wait(lambda engine: engine.queries.connector_rows(list(wanted)))
                 display.show(list(rows.values()))
-                if all(str(detail.sync.state) == "completed" for detail in found):
+                if all(str(detail.row.state) == "completed" for detail in found):
                     return found
                 news.wait(LOOK_INTERVAL)
+
+
+async def _newest(engine: Engine, connector_ids: Sequence[str]) -> dict[str, str]:
+    """Connector id → the id of its newest sync."""
+    pages = {connector_id: await engine.queries.sync_page(connector_id, limit=1) for connector_id in connector_ids}
+    return {connector_id: page[0].id for connector_id, page in pages.items() if page}
+
+
+async def _details(engine: Engine, sync_ids: Iterable[str]) -> list[SyncDetail]:
+    found = [await engine.queries.sync(sync_id) for sync_id in sync_ids]
+    return [detail for detail in found if detail is not None]
 
 
 class _Lines:
@@ -133,10 +142,11 @@ def print_logs(
                 return
             news.wait(LOOK_INTERVAL)
             news.clear()
-            after = last
-            lines = host.call_and_wait(
-                lambda engine, after=after: engine.queries.log_lines(connector_id, sync_id, after_id=after)  # type: ignore[misc]
-            )
+            lines = host.call_and_wait(partial(_later_lines, connector_id=connector_id, sync_id=sync_id, after=last))
+
+
+async def _later_lines(engine: Engine, *, connector_id: str | None, sync_id: str | None, after: int) -> Sequence[LogLine]:
+    return await engine.queries.log_lines(connector_id, sync_id, after_id=after)
 
 
 def _print_log_line(line: LogLine, json_lines: bool) -> None:

@@ -259,7 +259,7 @@ class _Applying:
             due: datetime = existing.next_fire_at
             return due
         anchor = values["anchor_at"] if "anchor_at" in values else anchor_of(existing)
-        offset_ms = values["offset_ms"] if "offset_ms" in values else existing.offset_ms
+        offset_ms = values.get("offset_ms", existing.offset_ms if existing is not None else 0)
         return next_fire(schedule, self._now, anchor=anchor, offset=timedelta(milliseconds=offset_ms))
 
     async def _streams(self, connector_id: str, wanted: tuple[StreamConfig, ...]) -> None:
