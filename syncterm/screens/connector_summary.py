@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 from textwrap import wrap
-from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from syncterm.engine.errors import ErrorClass
 from syncterm.engine.model import Activity, Outcome, StreamCounts, SyncState
-from syncterm.text import Glyphs, ago, byte_size, clean, count, duration, fit, width
+from syncterm.text import Glyphs, ago, byte_size, clean, count, duration, fit, until, width
 from syncterm.widgets.lines import Line
 
 LABEL_CELLS = 12
@@ -20,21 +20,6 @@ LABEL_CELLS = 12
 WHY_LINES = 2
 """The why sentence takes at most this many lines; the rest is in its tooltip."""
 TEXT_LIMIT = 2000
-
-
-class Balance(Protocol):
-    """The counts of a sync, as the store's rows carry them."""
-
-    @property
-    def records_read(self) -> int: ...
-    @property
-    def records_written(self) -> int: ...
-    @property
-    def records_unchanged(self) -> int: ...
-    @property
-    def records_filtered(self) -> int: ...
-    @property
-    def records_rejected(self) -> int: ...
 
 
 STATUS_STYLES = {
@@ -52,6 +37,21 @@ OUTCOMES = {
 }
 """Outcome → the word on screen, the name of its glyph, and its style."""
 IN_PROGRESS = ("In Progress", "running", "$text-accent")
+
+REMEDIES = {
+    ErrorClass.AUTH: "Renew the credentials in the set-up (e), then test the connection (c).",
+    ErrorClass.PERMISSION: "Grant the account the missing right, then test the connection (c).",
+    ErrorClass.CONFIG: "Correct the set-up (e), then sync again (r).",
+    ErrorClass.TIMEOUT: "Test the connection (c): address, port, firewall.",
+    ErrorClass.RATE_LIMITED: "Lower the frequency of the schedule (e).",
+    ErrorClass.SOURCE_TRANSIENT: "Test the connection (c), then sync again (r).",
+    ErrorClass.SOURCE_DATA: "Look at the failed records: Sync History, enter on the sync.",
+    ErrorClass.SCHEMA: "Look at the schema change and approve it (A).",
+    ErrorClass.DESTINATION: "Test the connection (c), then sync again (r).",
+    ErrorClass.INTERNAL: "Look at the log (l), then sync again (r).",
+    ErrorClass.INTERRUPTED: "It resumes by itself when an engine runs.",
+}
+"""What mends a connector, by the class of its error."""
 
 STATES = {
     SyncState.CREATED: "Created",
@@ -81,6 +81,22 @@ def status_lines(status: str, badge: str, why: str, cells: int, symbols: Glyphs)
     first, *rest = wrapped(text, cells - LABEL_CELLS - 1, WHY_LINES, symbols.ellipsis)
     head = (*labelled(getattr(symbols, name), status, style), (first, ""))
     return (head, *(((" " * LABEL_CELLS, ""), (line, "")) for line in rest))
+
+
+def remedy_line(status: str, schema_change_waits: bool, error_class: ErrorClass | None, cells: int, symbols: Glyphs) -> Line | None:
+    """What mends a Broken or Incomplete connector; None where nothing needs mending."""
+    if schema_change_waits:
+        text = REMEDIES[ErrorClass.SCHEMA]
+    elif status == "Incomplete":
+        text = "Finish the set-up (e)."
+    elif status == "Broken" or (status == "Paused" and error_class is not None):
+        text = REMEDIES.get(error_class or ErrorClass.CONFIG, "")
+    else:
+        text = ""
+    if not text:
+        return None
+    shown = fit(text, min(width(text), cells - LABEL_CELLS - 1), ellipsis=symbols.ellipsis)
+    return (*labelled(symbols.arrow, "To do", "$text-warning"), (shown, ""))
 
 
 def fire_texts(fires: Sequence[datetime], zone: tzinfo, now: datetime) -> list[str]:
@@ -127,19 +143,18 @@ def same_instant_elsewhere(fire: datetime, zone: tzinfo, local: tzinfo | None, n
     return f"{fire_texts([fire], here.tzinfo or zone, now)[0]} here"
 
 
-def balance_text(counts: Balance | StreamCounts) -> str:
+def balance_text(counts: StreamCounts) -> str:
     """How a sync balances: 1,000 read = 900 written + 90 unchanged + 5 filtered + 5 rejected; terms of nothing are left out."""
-    if isinstance(counts, StreamCounts):
-        read, terms = counts.read, (counts.written, counts.unchanged, counts.filtered, counts.rejected)
-    else:
-        read = counts.records_read
-        terms = (counts.records_written, counts.records_unchanged, counts.records_filtered, counts.records_rejected)
-    names = ("written", "unchanged", "filtered", "rejected")
-    if not read and not any(terms):
+    terms = {
+        "written": counts.written,
+        "unchanged": counts.unchanged,
+        "filtered": counts.filtered,
+        "rejected": counts.rejected,
+    }
+    if not counts.read and not any(terms.values()):
         return "nothing to read"
-    parts = [f"{count(term)} {name}" for term, name in zip(terms, names, strict=True) if term] or ["0 written"]
-    sign = "=" if read == sum(terms) else "≠" if read else "="
-    return f"{count(read)} read {sign} {' + '.join(parts)}"
+    parts = [f"{count(number)} {name}" for name, number in terms.items() if number] or ["0 written"]
+    return f"{count(counts.read)} read {'=' if counts.balanced else '!='} {' + '.join(parts)}"
 
 
 def last_sync_lines(
@@ -185,8 +200,6 @@ def caption(activity: Activity, attempt: int | None, status: str, next_fire_at: 
         return "set-up incomplete"
     if next_fire_at is None:
         return "idle, by hand only"
-    from syncterm.text import until
-
     return f"next {until(next_fire_at, now)}"
 
 

@@ -289,7 +289,7 @@ class StreamTree(RowView):
             self._cell(columns if total else "not discovered", widths.type, "$text-muted"),
             (" ", ""),
             self._cell(
-                MODE_NAMES[stream.sync_mode] if stream.selected else "not selected",
+                mode,
                 widths.third,
                 "" if stream.selected else "$text-muted",
             ),

@@ -1,0 +1,593 @@
+"""The detail screen of one connector: the picture of its flow, why it is or isn't running, its schema, its history, its logs.
+
+Live: a change of the connector costs one small query; the full picture is asked for only when more than the progress moved, and
+only the tab in view is refreshed. Nothing is painted that looks as before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.widgets import ContentSwitcher
+
+from syncterm.actions import ACTIONS, CONNECTOR_MENU, Scope, bindings, key_label, keys_of
+from syncterm.engine.errors import SynctermError
+from syncterm.engine.model import Activity, Outcome
+from syncterm.screens.base import DashboardScreen
+from syncterm.screens.connector_summary import (
+    balance_text,
+    caption,
+    fires_line,
+    last_sync_lines,
+    life_line,
+    remedy_line,
+    status_lines,
+)
+from syncterm.screens.history_pane import PATTERN_PERIOD, HistoryPane
+from syncterm.screens.logs_pane import LogsPane
+from syncterm.screens.menu import Choice, Menu
+from syncterm.screens.schema_pane import SchemaPane
+from syncterm.text import NOTHING, Glyphs, clean, fit
+from syncterm.widgets.confirm import Confirm, Target
+from syncterm.widgets.flow import Flow, FlowEnd, FlowPicture, Throughput
+from syncterm.widgets.footer import FooterKey
+from syncterm.widgets.header import Badge
+from syncterm.widgets.lines import Line, Lines, plain
+from syncterm.widgets.quick_actions import QuickActions
+from syncterm.widgets.stream_tree import ColumnEntry, StreamEntry
+from syncterm.widgets.tab_strip import TabStrip
+
+if TYPE_CHECKING:
+    from textual.timer import Timer
+
+    from syncterm.engine.engine import Engine
+    from syncterm.engine.events import Change
+    from syncterm.engine.host import EngineHost
+    from syncterm.engine.queries import ConnectorDetail, ConnectorRow, FailureGroup, LogLine, StreamRow, SyncRow, TrendPoint
+
+CLOCK_INTERVAL = 10.0
+"""Seconds between two looks at the ages and distances shown."""
+TREND_COUNT = 60
+"""Syncs in the duration trend."""
+QUICK = ("check", "sync_now", "toggle_pause", "cancel", "historical_resync")
+"""The quick actions, in their order."""
+TABS = (("schema", "Schema"), ("history", "Sync History"), ("logs", "Logs"))
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything that one full look at the store brings."""
+
+    detail: ConnectorDetail
+    newest: tuple[SyncRow, ...]
+    """The newest syncs, newest first."""
+    source_title: str
+    destination_title: str
+
+
+class ConnectorScreen(DashboardScreen):
+    """One connector."""
+
+    SCOPE = Scope.CONNECTOR
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(Scope.CONNECTOR),
+        Binding("z,plus", "zoom", "Zoom", show=False, id="connector.zoom", tooltip="Give the whole screen to the tab, and back"),
+        Binding("A", "approve_schema", "Approve schema change", show=False, id="connector.approve_schema"),
+    ]
+
+    DEFAULT_CSS = """
+    ConnectorScreen {
+        #head { height: auto; padding: 0 1; background: $background; }
+        #status { margin-top: 0; }
+        QuickActions { margin: 0 1; background: $background; }
+        ContentSwitcher { height: 1fr; }
+        ContentSwitcher > Vertical { height: 1fr; }
+        &.-zoomed #head, &.-zoomed QuickActions { display: none; }
+    }
+    """
+
+    def __init__(self, host: EngineHost, connector_id: str, *, tab: str = "schema") -> None:
+        super().__init__()
+        self._host = host
+        self.connector_id = connector_id
+        self._first_tab = tab if tab in dict(TABS) else "schema"
+        self._row: ConnectorRow | None = None
+        self._settled: ConnectorRow | None = None
+        """The row without its progress: what decides whether the full picture is asked for again."""
+        self._picture: Picture | None = None
+        self._throughput = Throughput([])
+        self._phase = 0
+        self._looking = False
+        self._again = False
+        self._full = True
+        """Whether the next look brings the full picture, whatever the row says."""
+        self._stale = False
+        """Something changed while another screen covered this one."""
+        self._gone = False
+        self._clock: Timer | None = None
+
+    # --- Picture
+
+    def compose_body(self) -> ComposeResult:
+        symbols, ascii_only = self.dashboard.glyphs, self.dashboard.ascii
+        with Vertical(id="head"):
+            yield Flow(ascii=ascii_only, id="flow")
+            yield Lines(id="status")
+        yield QuickActions(id="quick")
+        yield TabStrip(TABS, hint="[ ] change tab", id="tabs")
+        with ContentSwitcher(initial=self._first_tab):
+            yield SchemaPane(symbols, id="schema")
+            yield HistoryPane(self._sync_page, symbols, ascii=ascii_only, id="history")
+            yield LogsPane(
+                self._log_lines, symbols, ascii=ascii_only, empty="Nothing has been logged: press r to sync now.", id="logs"
+            )
+
+    def on_mount(self) -> None:
+        self.query_one(TabStrip).activate(self._first_tab)
+        self._pane.focus_target.focus()
+        self.dashboard.engine_changes.subscribe(self, self._engine_changed)
+        self._clock = self.set_interval(CLOCK_INTERVAL, self._draw)
+        self._draw_quick_actions()
+        self._look()
+
+    def on_screen_resume(self) -> None:
+        if self._gone:
+            self._leave()
+        elif self._stale:
+            self._look()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def crumbs(self) -> tuple[str, ...]:
+        return ("Connectors", self._row.name if self._row is not None else self.connector_id)
+
+    def badges(self) -> tuple[Badge, ...]:
+        return (Badge("FAILURES ONLY"),) if self.is_mounted and self._history.failures_only else ()
+
+    @property
+    def _switcher(self) -> ContentSwitcher:
+        return self.query_one(ContentSwitcher)
+
+    @property
+    def _pane(self) -> SchemaPane | HistoryPane | LogsPane:
+        return self._panes[self._switcher.current or "schema"]
+
+    @property
+    def _panes(self) -> Mapping[str, SchemaPane | HistoryPane | LogsPane]:
+        return {"schema": self._schema, "history": self._history, "logs": self._logs}
+
+    @property
+    def _schema(self) -> SchemaPane:
+        return self.query_one(SchemaPane)
+
+    @property
+    def _history(self) -> HistoryPane:
+        return self.query_one(HistoryPane)
+
+    @property
+    def _logs(self) -> LogsPane:
+        return self.query_one(LogsPane)
+
+    # --- Live
+
+    def _engine_changed(self, change: Change) -> None:
+        if change.connector_ids is not None and self.connector_id not in change.connector_ids:
+            return
+        if self.is_current:
+            self._look()
+        else:
+            self._stale = True
+
+    def _look(self, *, full: bool = False) -> None:
+        """Look at the store; changes that come meanwhile cost one more look."""
+        self._full = self._full or full
+        if not self.dashboard.opened.is_set():
+            return  # the app says when the store is open
+        if self._looking:
+            self._again = True
+        elif not self._gone:
+            self._looking = True
+            self._stale = False
+            self.run_worker(self._look_now(), group="look", exit_on_error=False)
+
+    async def _look_now(self) -> None:
+        try:
+            while True:
+                self._again = False
+                await self._read()
+                if not self._again or self._gone:
+                    break
+        except SynctermError as error:
+            self.dashboard.notify_error(error)
+        finally:
+            self._looking = False
+
+    async def _read(self) -> None:
+        rows = await self._host.call(lambda engine: engine.queries.connector_rows([self.connector_id]))
+        row = rows.get(self.connector_id)
+        if row is None:
+            self._say_gone()
+            return
+        settled = replace(row, progress_stream=None, progress_records=None, progress_bytes=None, progress_expected=None)
+        full = self._full or settled != self._settled
+        if full:
+            picture = await self._host.call(self._read_picture)
+            if picture is None:
+                self._say_gone()
+                return
+            self._picture, row, self._full = picture, picture.detail.row, False
+            self._settled = settled
+        self._take_progress(row)
+        self._row = row
+        self._draw()
+        if full:
+            self.update_header()
+            self.refresh_bindings()
+            self._draw_quick_actions()
+        await self._refresh_pane(full=full)
+
+    async def _read_picture(self, engine: Engine) -> Picture | None:
+        """On the engine's loop."""
+        detail = await engine.queries.connector(self.connector_id)
+        if detail is None:
+            return None
+        newest = await engine.queries.sync_page(self.connector_id, limit=3)
+        row = detail.row
+        return Picture(
+            detail, tuple(newest), type_title("source", row.source_type), type_title("destination", row.destination_type)
+        )
+
+    async def _refresh_pane(self, *, full: bool) -> None:
+        """Bring the tab in view up to date; the others are when they come into view."""
+        picture, row = self._picture, self._row
+        if picture is None or row is None:
+            return
+        now = self.dashboard.now()
+        current = self._switcher.current
+        if current == "schema" and full:
+            changes = change_lines(picture.detail, self.size.width, self.dashboard.glyphs)
+            self._schema.show_schema(stream_entries(picture.detail), changes)
+        elif current == "history":
+            progress = (row.progress_records or 0, row.progress_bytes or 0) if row.activity == Activity.RUNNING else None
+            self._history.show_progress(progress, now)
+            if full:
+                points, groups = await self._host.call(self._read_history)
+                self._history.show_history(points, groups, now)
+        elif current == "logs":
+            self._logs.show_life(self._life(picture))
+            await self._logs.fetch_lines()
+
+    async def _read_history(self, engine: Engine) -> tuple[Sequence[TrendPoint], Sequence[FailureGroup]]:
+        points = await engine.queries.duration_trend(self.connector_id, TREND_COUNT)
+        groups = await engine.queries.failure_groups(self.connector_id, engine.clock.now() - PATTERN_PERIOD)
+        return points, groups
+
+    async def _sync_page(self, before: str | None, limit: int, outcome: Outcome | None) -> Sequence[SyncRow]:
+        return await self._host.call(
+            lambda engine: engine.queries.sync_page(self.connector_id, before=before, limit=limit, outcome=outcome)
+        )
+
+    async def _log_lines(self, after: int, limit: int) -> Sequence[LogLine]:
+        return await self._host.call(lambda engine: engine.queries.log_lines(self.connector_id, after_id=after, limit=limit))
+
+    def _take_progress(self, row: ConnectorRow) -> None:
+        if row.activity != Activity.RUNNING or row.progress_records is None:
+            self._throughput.clear()
+            return
+        before = self._row
+        if before is None or (before.progress_records, before.progress_bytes) != (row.progress_records, row.progress_bytes):
+            self._phase += 1
+            self._throughput.add(self.dashboard.now().timestamp(), row.progress_records, row.progress_bytes or 0)
+
+    def _say_gone(self) -> None:
+        if not self._gone:
+            self._gone = True
+            name = self._row.name if self._row is not None else self.connector_id
+            self.notify(f"{clean(name)} was deleted.", title="This connector is gone", severity="warning")
+            if self.is_current:
+                self._leave()
+
+    def _leave(self) -> None:
+        if len(self.app.screen_stack) > 1 and self.is_current:
+            self.app.pop_screen()
+
+    # --- Drawing
+
+    def _draw(self) -> None:
+        """The head, as it is now."""
+        picture, row = self._picture, self._row
+        if picture is None or row is None or not self.is_mounted:
+            return
+        self.query_one(Flow).show_picture(self._flow_picture(picture, row))
+        cells = self.query_one("#head").content_size.width
+        if cells:
+            self.query_one("#status", Lines).show(self._status(picture, row, cells))
+
+    def _flow_picture(self, picture: Picture, row: ConnectorRow) -> FlowPicture:
+        chosen = sum(stream.selected for stream in picture.detail.streams)
+        total = len(picture.detail.streams)
+        streams = f"{chosen} of {total} streams" if chosen != total else "1 stream" if total == 1 else f"{total} streams"
+        rate = self._throughput.rate()
+        running = row.activity in (Activity.RUNNING, Activity.CANCELLING)
+        return FlowPicture(
+            source=FlowEnd(picture.source_title, row.source_name or "no source", streams),
+            destination=FlowEnd(picture.destination_title, row.destination_name or "no destination", row.collection or "default"),
+            running=running,
+            stopping=row.activity == Activity.CANCELLING,
+            caption=caption(row.activity, row.attempt, str(row.status), row.next_fire_at, self.dashboard.now()),
+            stream=row.progress_stream or "",
+            records=row.progress_records,
+            bytes=row.progress_bytes,
+            expected=row.progress_expected,
+            records_per_second=rate[0] if rate else None,
+            bytes_per_second=rate[1] if rate else None,
+            phase=self._phase,
+        )
+
+    def _status(self, picture: Picture, row: ConnectorRow, cells: int) -> tuple[Line, ...]:
+        symbols, now, detail = self.dashboard.glyphs, self.dashboard.now(), picture.detail
+        badge = "Also Broken." if row.paused_and_broken else ""
+        last = next((sync for sync in picture.newest if sync.outcome is not None), None)
+        nothing = "by hand only: press r to sync now" if str(row.status) != "Paused" else "paused: press t to resume"
+        remedy = remedy_line(str(row.status), detail.schema_change is not None, row.last_error_class, cells, symbols)
+        return (
+            *status_lines(str(row.status), badge, detail.why, cells, symbols),
+            *((remedy,) if remedy is not None else ()),
+            fires_line(detail.next_fires, detail.schedule.timezone, None, now, cells, symbols, nothing),
+            *last_sync_lines(
+                row.last_outcome,
+                row.last_sync_at,
+                row.last_duration.total_seconds() if row.last_duration is not None else None,
+                row.last_bytes,
+                balance_text(last.counts) if last is not None else "",
+                row.last_error_message or "",
+                now,
+                cells,
+                symbols,
+            ),
+        )
+
+    def _life(self, picture: Picture) -> tuple[Line, ...]:
+        symbols = self.dashboard.glyphs
+        lines: list[Line] = []
+        if picture.newest:
+            sync = picture.newest[0]
+            life = life_line(
+                sync.created_at, sync.claimed_at, sync.started_at, sync.finished_at, sync.state, sync.outcome, None, symbols
+            )
+            lines.append(((" ", ""), *life))
+        cells = self._logs.size.width or self.app.size.width
+        detail = picture.detail
+        lines.append(
+            fires_line(
+                detail.next_fires, detail.schedule.timezone, None, self.dashboard.now(), cells, symbols, "no fire time ahead"
+            )
+        )
+        return tuple(lines)
+
+    def _draw_quick_actions(self) -> None:
+        keymap = self.dashboard.settings.keymap
+        keys = []
+        for name in QUICK:
+            state = self.check_action(name, ())
+            if state is not False:
+                label = key_label(keys_of(ACTIONS[name], keymap)[0], ascii=self.dashboard.ascii)
+                keys.append(FooterKey(name, label, self._wording(name), enabled=bool(state)))
+        self.query_one(QuickActions).set_keys(keys)
+
+    def _wording(self, action: str) -> str:
+        if action == "toggle_pause":
+            return "Resume" if self._row is not None and str(self._row.status) == "Paused" else "Pause"
+        return "Cancel" if action == "cancel" else ACTIONS[action].title
+
+    # --- Tabs
+
+    def show_tab(self, tab: str) -> None:
+        """Bring a tab into view, with the focus in it."""
+        self._switcher.current = tab
+        self.query_one(TabStrip).activate(tab)
+        self._panes[tab].focus_target.focus()
+        self.update_header()
+        self._look(full=True)
+
+    def action_next_tab(self) -> None:
+        self.show_tab(self.query_one(TabStrip).neighbour(1))
+
+    def action_previous_tab(self) -> None:
+        self.show_tab(self.query_one(TabStrip).neighbour(-1))
+
+    def action_logs(self) -> None:
+        self.show_tab("logs")
+
+    @on(TabStrip.Chosen)
+    def _tab_chosen(self, event: TabStrip.Chosen) -> None:
+        self.show_tab(event.tab)
+
+    @on(HistoryPane.SyncOpened)
+    def _sync_opened(self, event: HistoryPane.SyncOpened) -> None:
+        from syncterm.screens.sync_detail import SyncDetailScreen
+
+        self.app.push_screen(SyncDetailScreen(self._host, event.sync_id))
+
+    # --- Actions
+
+    def reason_against(self, action: str) -> str:
+        row = self._row
+        if row is None:
+            return "The connector is still being read." if action in (*QUICK, "delete", "yank", "menu") else ""
+        if action == "cancel" and row.activity == Activity.IDLE:
+            return "No sync runs or waits."
+        if action in ("sync_now", "historical_resync") and str(row.status) == "Incomplete":
+            return row.status_reason or "The set-up is not complete."
+        return ""
+
+    async def _pressed(self, action: str) -> None:
+        await self.perform(action)
+
+    @on(QuickActions.Pressed)
+    async def _quick_action_pressed(self, event: QuickActions.Pressed) -> None:
+        await self._pressed(event.action)
+
+    def _start(self, action: str) -> None:
+        actions = self.dashboard.connector_actions
+        actions.start(getattr(actions, action)((self.connector_id,)))
+
+    def action_sync_now(self) -> None:
+        self._start("sync_now")
+
+    def action_cancel(self) -> None:
+        self._start("cancel")
+
+    def action_toggle_pause(self) -> None:
+        self._start("toggle_pause")
+
+    def action_historical_resync(self) -> None:
+        self._start("historical_resync")
+
+    def action_delete(self) -> None:
+        self._start("delete")
+
+    def action_approve_schema(self) -> None:
+        self.dashboard.connector_actions.start(self._approve_schema())
+
+    async def _approve_schema(self) -> None:
+        """Accept the schema change that waits, after showing it."""
+        picture = self._picture
+        if picture is None or picture.detail.schema_change is None:
+            self.notify("No schema change waits for approval.", severity="warning")
+            return
+        shown = [plain(line).strip() for line in change_lines(picture.detail, 500, self.dashboard.glyphs)]
+        question = Confirm(
+            "Approve",
+            [Target(self.connector_id, picture.detail.row.name)],
+            title="Approve the schema change?",
+            consequences=[*shown[:1], "The next sync reads with the new schema. No column is dropped from the destination."],
+            dangerous=False,
+            ascii=self.dashboard.ascii,
+        )
+        if await self.app.push_screen_wait(question):
+            actor = self.dashboard.actor
+            results = await self._host.call(lambda engine: engine.operations.approve_schema(actor, [self.connector_id]))
+            for result in results:
+                self.notify(result.message, title=result.name, severity="information" if result.done else "warning")
+
+    def action_check(self) -> None:
+        actions = self.dashboard.connector_actions
+        actions.start(actions.check(self.connector_id))
+
+    def action_yank(self) -> None:
+        actions = self.dashboard.connector_actions
+        actions.start(actions.yank(self.connector_id, self._cells()))
+
+    def _cells(self) -> list[tuple[str, str]]:
+        """Titles and texts of the row that the cursor is on."""
+        current = self._switcher.current
+        if current == "schema" and (place := self._schema.stream_tree.place()) is not None:
+            stream, column = place
+            return [("Stream", stream)] if column is None else [("Column", column), ("Stream", stream)]
+        if current == "history" and (key := self._history.table.cursor_key) is not None:
+            return self._history.table.describe(key)
+        return []
+
+    def action_menu(self) -> None:
+        choices = []
+        for name in CONNECTOR_MENU:
+            spec = ACTIONS[name]
+            reason = "" if self.check_action(name, ()) else self.full_reason_against(spec) or "Not in a read-only dashboard."
+            choices.append(Choice(name, self._wording(name), keys_of(spec, self.dashboard.settings.keymap)[0], reason=reason))
+
+        async def chosen(name: str | None) -> None:
+            if name is not None:
+                await self.perform(name)
+
+        self.app.push_screen(Menu(self.crumbs()[-1], choices, self.dashboard.glyphs), chosen)
+
+    def action_refresh(self) -> None:
+        self._look(full=True)
+
+    def action_zoom(self) -> None:
+        self.toggle_class("-zoomed")
+
+    def go_back(self) -> None:
+        current = self._switcher.current
+        if current == "schema" and self._schema.clear_search():
+            return
+        if current == "logs" and self._logs.clear_filter():
+            return
+        if current == "history" and self._history.failures_only:
+            self._history.show_failures(False)
+            self.update_header()
+        elif self.has_class("-zoomed"):
+            self.action_zoom()
+        else:
+            super().go_back()
+
+
+def type_title(end: str, type_: str | None) -> str:
+    """The title of a type of source or destination; the type itself where it is not installed any more."""
+    from syncterm.engine.adapters import DESTINATIONS_GROUP, SOURCES_GROUP, adapter_class
+
+    if type_ is None:
+        return NOTHING
+    try:
+        return str(adapter_class(SOURCES_GROUP if end == "source" else DESTINATIONS_GROUP, type_).title)
+    except (SynctermError, ImportError):
+        return type_
+
+
+def stream_entries(detail: ConnectorDetail) -> tuple[StreamEntry, ...]:
+    """The streams of a connector as the schema tree shows them."""
+    return tuple(map(_stream_entry, detail.streams))
+
+
+def _stream_entry(stream: StreamRow) -> StreamEntry:
+    config = stream.config
+    return StreamEntry(
+        name=config.name,
+        selected=stream.selected,
+        sync_mode=config.sync_mode,
+        primary_key=config.primary_key,
+        cursor_field=config.cursor_field,
+        cursor_value=stream.cursor,
+        target=config.target,
+        row_filter=config.row_filter or "",
+        note="re-sync asked for" if stream.resync_requested else "",
+        columns=tuple(
+            ColumnEntry(
+                name=field.name,
+                type=config.casts.get(field.name, str(field.type)),
+                native=field.native,
+                selected=config.columns is None or field.name in config.columns,
+                nullable=field.nullable,
+                cast_from=str(field.type) if field.name in config.casts else "",
+            )
+            for field in stream.fields
+        ),
+    )
+
+
+def change_lines(detail: ConnectorDetail, cells: int, symbols: Glyphs) -> tuple[Line, ...]:
+    """The schema change that waits for a person; nothing where none does."""
+    if detail.schema_change is None:
+        return ()
+    change = json.loads(detail.schema_change)
+    parts = [
+        f"{sign} {', '.join(change[kind])}"
+        for kind, sign in (("added", "+"), ("removed", "-"), ("retyped", "~"))
+        if change.get(kind)
+    ]
+    texts = (
+        f" {symbols.warning} {change['stream']} changed in the source: {'  '.join(parts) or change.get('blocking') or ''}",
+        f"   {change.get('blocking') or ''} A approves it.",
+    )
+    return tuple(
+        ((fit(clean(text), cells, ellipsis=symbols.ellipsis), style),) for text, style in zip(texts, ("bold", ""), strict=True)
+    )

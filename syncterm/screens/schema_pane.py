@@ -1,0 +1,86 @@
+"""The Schema tab: the tree of streams and columns, a search line, and at the foot all about the row under the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+
+from syncterm.text import Glyphs
+from syncterm.widgets.filter_bar import FilterBar
+from syncterm.widgets.lines import Line, Lines
+from syncterm.widgets.row_view import RowView
+from syncterm.widgets.stream_tree import StreamEntry, StreamTree, describe_place
+
+if TYPE_CHECKING:
+    from textual.widget import Widget
+
+
+class SchemaPane(Vertical):
+    """Read-only."""
+
+    BINDING_GROUP_TITLE = "Schema"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("slash", "search", "Search", id="schema.search")]
+
+    DEFAULT_CSS = """
+    SchemaPane #schema-change { color: $text-warning; }
+    SchemaPane #schema-foot { background: $panel; }
+    """
+
+    def __init__(self, symbols: Glyphs, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._glyphs = symbols
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="schema-change")
+        yield StreamTree(self._glyphs, id="streams")
+        yield FilterBar(placeholder="stream, column or type", id="schema-search")
+        yield Lines(id="schema-foot")
+
+    @property
+    def stream_tree(self) -> StreamTree:
+        return self.query_one(StreamTree)
+
+    @property
+    def focus_target(self) -> Widget:
+        return self.stream_tree
+
+    def show_schema(self, streams: Sequence[StreamEntry], change: Sequence[Line]) -> None:
+        """Show these streams, and above them what waits for approval."""
+        self.query_one("#schema-change", Lines).show(change)
+        self.stream_tree.show_streams(streams)
+        self._show_foot()
+
+    def clear_search(self) -> bool:
+        """Close the search line; False where it was closed."""
+        bar = self.query_one(FilterBar)
+        if not bar.value and not bar.has_class("-shown"):
+            return False
+        bar.close()
+        return True
+
+    def action_search(self) -> None:
+        self.query_one(FilterBar).open()
+
+    @on(FilterBar.FilterChanged)
+    def _searched(self, event: FilterBar.FilterChanged) -> None:
+        event.stop()
+        if not self.stream_tree.search(event.text.strip()):
+            self.notify("No stream and no column matches.", severity="warning")
+
+    @on(RowView.Highlighted)
+    def _cursor_moved(self, event: RowView.Highlighted) -> None:
+        event.stop()
+        self._show_foot()
+
+    def on_resize(self) -> None:
+        self._show_foot()
+
+    def _show_foot(self) -> None:
+        place = self.stream_tree.stream_at_cursor()
+        foot = self.query_one("#schema-foot", Lines)
+        foot.show(() if place is None else (describe_place(*place, self.size.width, self._glyphs),))
