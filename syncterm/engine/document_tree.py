@@ -18,6 +18,8 @@ DEEPEST = 50
 MOST_ALIASES = 50
 MOST_VALUES = 100_000
 """Values in a document, those that aliases repeat included."""
+_LONGEST_SHOWN = 80
+"""Characters of a key that messages repeat."""
 LONGEST_NAME = 200
 """Characters of the name of a source, destination or connector: what the store holds."""
 
@@ -45,7 +47,7 @@ class DocumentError(ConfigError):
     def __init__(
         self, message: str, *, fault: DocumentFault, document: str = "", line: int | None = None, path: Path = (), remedy: str = ""
     ) -> None:
-        place = [document] if document else []
+        place = [document if document.isprintable() else ascii(document)] if document else []
         if line is not None:
             place.append(f"line {line}")
         if path:
@@ -64,7 +66,8 @@ def show_path(path: Path) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            shown = part if part.isidentifier() or part.replace("-", "_").isidentifier() else ascii(part[:80])
+            word = len(part) <= _LONGEST_SHOWN and part.replace("-", "_").isidentifier()
+            shown = part if word else ascii(part if len(part) <= _LONGEST_SHOWN else f"{part[:_LONGEST_SHOWN]}...")
             text += f".{shown}" if text else shown
     return text
 

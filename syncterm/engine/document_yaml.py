@@ -238,7 +238,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    quoted = not isinstance(resolve_plain(text), str)
+    quoted = not isinstance(resolve_plain(text), str) or not text.isprintable()
     return dumper.represent_scalar(f"{_STANDARD_TAG}str", text, style='"' if quoted else None)
 
 

@@ -166,7 +166,7 @@ def parse_schedule(document: Mapping[str, object]) -> Schedule:
     schedule = Schedule(
         ScheduleKind(kind),
         every=parse_every(text["every"]) if "every" in text else None,
-        expression=" ".join(text["expression"].split(" ")) if "expression" in text else None,
+        expression=parse_cron(text["expression"]).text if "expression" in text else None,
         timezone=text.get("timezone", MANUAL_SCHEDULE.timezone),
     )
     validate(schedule)

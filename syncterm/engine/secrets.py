@@ -70,7 +70,8 @@ def _secret_paths(annotation: Any, path: FieldPath) -> Iterator[FieldPath]:
             yield from _secret_paths(argument, (*path, "*") if one_deeper else path)
 
 
-def _is_secret(path: FieldPath, fields: Collection[FieldPath]) -> bool:
+def is_secret(path: FieldPath, fields: Collection[FieldPath]) -> bool:
+    """Whether the field at a path is one of the secret fields."""
     return any(
         len(field) == len(path) and all(part in ("*", key) for part, key in zip(field, path, strict=True)) for field in fields
     )
@@ -93,7 +94,7 @@ def _map_text(value: Any, change: Change, path: FieldPath = ()) -> Any:
 
 
 def _map_secrets(config: Mapping[str, Any], fields: Collection[FieldPath], change: Change) -> dict[str, Any]:
-    changed: dict[str, Any] = _map_text(config, lambda path, text: change(path, text) if _is_secret(path, fields) else text)
+    changed: dict[str, Any] = _map_text(config, lambda path, text: change(path, text) if is_secret(path, fields) else text)
     return changed
 
 
@@ -126,12 +127,23 @@ def resolve(
         if match is not None:
             text = _look_up(match[1], match[2], ".".join(path), forbidden_paths)
             register_secret(text)
-        elif _is_secret(path, fields):
+        elif is_secret(path, fields):
             register_secret(text)
         return text
 
     resolved: dict[str, Any] = _map_text(config, change)
     return resolved
+
+
+def register_literals(config: Mapping[str, Any], fields: Collection[FieldPath]) -> None:
+    """Make the literal secrets of a configuration known to `redaction.redact`. Looks nothing up."""
+
+    def register(path: FieldPath, text: str) -> str:
+        if not is_reference(text):
+            register_secret(text)
+        return text
+
+    _map_secrets(config, fields, register)
 
 
 def check_references(config: Mapping[str, Any]) -> None:
