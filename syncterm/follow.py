@@ -145,7 +145,7 @@ def print_logs(
             lines = host.call_and_wait(partial(_later_lines, connector_id=connector_id, sync_id=sync_id, after=last))
 
 
-async def _later_lines(engine: Engine, *, connector_id: str | None, sync_id: str | None, after: int) -> Sequence[LogLine]:
+async def _later_lines(engine: Engine, *, connector_id: str | None, sync_id: str | None, after: int) -> list[LogLine]:
     return await engine.queries.log_lines(connector_id, sync_id, after_id=after)
 
 
