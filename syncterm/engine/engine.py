@@ -214,6 +214,8 @@ class Engine:
 
     async def _watch_store(self) -> None:
         """Notice what other processes wrote: their commands, and the progress of the engine that executes."""
+        if self._scheduler is not None:
+            await self._scheduler.notice_clock()
         version = await self.database.data_version()
         if version == self._data_version:
             return

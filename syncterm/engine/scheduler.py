@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -29,6 +29,8 @@ CLAIM_SIZE = 50
 """Due connectors a write transaction takes: a few milliseconds of the loop."""
 LONGEST_SLEEP = timedelta(hours=1)
 """The wake-up never lies further ahead, so that a clock that was set back is noticed."""
+CLOCK_SLACK = timedelta(seconds=1)
+"""How late the wake-up may be before the clock is suspected."""
 _WAKE_UP = "due"
 
 
@@ -59,6 +61,7 @@ class Scheduler:
         self._timer = timer
         self._queued = queued
         self._advanced = advanced
+        self._earliest: datetime | None = None
 
     async def run_due(self) -> int:
         """Queue a sync for every connector that is due, then set the wake-up; the number of connectors that were due."""
@@ -68,6 +71,11 @@ class Scheduler:
         await self.set_wake_up()
         return total
 
+    async def notice_clock(self) -> None:
+        """Run what is due where the clock went ahead of the wake-up: it was set, or the machine slept."""
+        if self._earliest is not None and self._earliest + CLOCK_SLACK <= self._clock.now():
+            await self.run_due()
+
     async def set_wake_up(self) -> None:
         """Sleep until the earliest due time."""
         async with self._database.read() as connection:
@@ -75,10 +83,11 @@ class Scheduler:
                 await connection.execute(select(func.min(connectors.c.next_fire_at)).where(connectors.c.next_fire_at.is_not(None)))
             ).scalar()
         now = self._clock.now()
-        at = min(earliest, now + LONGEST_SLEEP) if earliest is not None else now + LONGEST_SLEEP
+        self._earliest = earliest
+        wait = min(max(earliest - now, timedelta()), LONGEST_SLEEP) if earliest is not None else LONGEST_SLEEP
         self._timer.add_job(
             self.run_due,
-            DateTrigger(max(at, now), timezone="UTC"),
+            DateTrigger(datetime.now(UTC) + wait, timezone="UTC"),
             id=_WAKE_UP,
             replace_existing=True,
             misfire_grace_time=None,
