@@ -134,7 +134,7 @@ class Changes:
             )
             connection.execute(
                 "INSERT INTO flights SELECT (SELECT max(id) FROM flights) + 1, year, month, day, dep_time, sched_dep_time,"
-                " dep_delay, arr_time, sched_arr_time, arr_delay, carrier, flight, tailnum, origin, dest, air_time, distance, hour, minute,"
-                " time_hour, ? FROM flights WHERE id = ?",
+                " dep_delay, arr_time, sched_arr_time, arr_delay, carrier, flight, tailnum, origin, dest, air_time, distance, hour,"
+                " minute, time_hour, ? FROM flights WHERE id = ?",
                 (now, self._random.randint(1, newest)),
             )
