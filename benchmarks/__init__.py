@@ -1,0 +1,3 @@
+"""What is fast, and how it is measured against peers."""
+
+from __future__ import annotations
