@@ -369,6 +369,7 @@ cursor_versions = Table(
     Column("sync_id", String(32)),
     Column("at", Instant, nullable=False),
 )
+Index("ix_cursor_versions_at", cursor_versions.c.at)
 
 rollup_hours = Table(
     "rollup_hours",
@@ -398,3 +399,4 @@ rollup_days = Table(
     Column("bytes", BigInteger, nullable=False, default=0),
     Column("duration_ms", BigInteger, nullable=False, default=0),
 )
+Index("ix_rollup_days_day_at", rollup_days.c.day_at)

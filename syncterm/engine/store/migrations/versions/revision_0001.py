@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("at", BIG_INTEGER, nullable=False),
         sa.PrimaryKeyConstraint("connector_id", "stream", "version", name=op.f("pk_cursor_versions")),
     )
+    op.create_index("ix_cursor_versions_at", "cursor_versions", ["at"], unique=False)
     op.create_table(
         "destinations",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -119,6 +120,7 @@ def upgrade() -> None:
         sa.Column("duration_ms", BIG_INTEGER, nullable=False),
         sa.PrimaryKeyConstraint("subject_id", "day_at", name=op.f("pk_rollup_days")),
     )
+    op.create_index("ix_rollup_days_day_at", "rollup_days", ["day_at"], unique=False)
     op.create_table(
         "rollup_hours",
         sa.Column("hour_at", BIG_INTEGER, nullable=False),
