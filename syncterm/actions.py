@@ -149,7 +149,7 @@ _SPECS = (
         Group.CONNECTOR,
         BOTH,
         role=Role.USER,
-        missing="Editing has no form yet: change the connector in its file and run `syncterm apply FILE`.",
+        missing="No form yet: change its file, then `syncterm apply FILE`.",
     ),
     ActionSpec(
         "historical_resync",

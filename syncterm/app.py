@@ -21,10 +21,12 @@ from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.signal import Signal
 
+from syncterm.account import account_name
 from syncterm.actions import ACTIONS, Argument, Scope, bindings
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.events import EVERYTHING, Change, Subscription
 from syncterm.engine.model import Actor, Role
+from syncterm.painting import FrameDifference
 from syncterm.screens.base import DashboardScreen
 from syncterm.screens.connector_actions import ConnectorActions
 from syncterm.screens.connectors import ConnectorsScreen
@@ -37,6 +39,8 @@ from syncterm.themes import MONO, appearance, own_themes
 from syncterm.widgets.header import EngineSummary
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from syncterm.engine.engine import Engine
     from syncterm.engine.host import EngineHost
 
@@ -53,7 +57,7 @@ class ExitReason(StrEnum):
     QUIT = "quit"
     """Stop the engine of this process; its syncs resume at the next start."""
     DETACH = "detach"
-    """Leave the terminal, and go on as a headless engine until its syncs are done or it is stopped."""
+    """Leave the terminal; an engine without a screen goes on with the syncs."""
     HANGUP = "hangup"
     """The terminal went away: the setting `on_disconnect` decides."""
     TERMINATED = "terminated"
@@ -145,6 +149,7 @@ class SyncTermApp(App[None], inherit_bindings=False):
         self.connector_actions = ConnectorActions(self)
         self._subscription: Subscription | None = None
         self._clashes: set[str] = set()
+        self._frame = FrameDifference()
         for theme in own_themes():
             self.register_theme(theme)
         self.theme = self.appearance.theme
@@ -262,6 +267,9 @@ class SyncTermApp(App[None], inherit_bindings=False):
     def notify_error(self, error: SynctermError) -> None:
         """Say what failed, why, and what to do next."""
         self.notify(error.remedy or str(error.error_class), title=error.message, severity="error", timeout=ERROR_TIMEOUT)
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        super()._display(screen, self._frame.reduce(renderable))
 
     # --- Text from outside never becomes markup or an action
 
@@ -418,7 +426,7 @@ class SyncTermApp(App[None], inherit_bindings=False):
         syncs = "1 sync is" if running == 1 else f"{count(running)} syncs are"
         choices = [
             Choice("stay", "Stay", "n", "keep the dashboard"),
-            Choice(ExitReason.DETACH, "Leave, syncs go on", "l", "this process goes on without a screen"),
+            Choice(ExitReason.DETACH, "Leave, syncs go on", "l", "an engine without a screen takes them over"),
             Choice(ExitReason.QUIT, "Stop and quit", "s", "they stop at a batch and resume at the next start"),
         ]
 
@@ -444,18 +452,3 @@ class SyncTermApp(App[None], inherit_bindings=False):
                     severity="warning",
                     timeout=ERROR_TIMEOUT,
                 )
-
-
-def account_name() -> str:
-    """Who runs this process, by its real user id, and for whom where sudo says so; the environment's USER proves nothing."""
-    import pwd
-
-    def name(uid: int) -> str:
-        try:
-            return pwd.getpwuid(uid).pw_name
-        except KeyError:
-            return f"uid {uid}"
-
-    own = name(os.getuid())
-    sudo = os.environ.get("SUDO_UID", "")
-    return f"{own} (sudo: {name(int(sudo))})" if sudo.isdigit() and os.getuid() == 0 else own

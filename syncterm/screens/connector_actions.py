@@ -21,8 +21,6 @@ from syncterm.text import NOTHING, clean, count, duration
 from syncterm.widgets.confirm import Confirm, Target
 
 if TYPE_CHECKING:
-    from textual.screen import Screen
-
     from syncterm.app import SyncTermApp
     from syncterm.engine.engine import Engine
     from syncterm.engine.operations import OperationResult
@@ -171,14 +169,12 @@ class ConnectorActions:
 
     # --- Copy
 
-    async def yank(self, connector_id: str, cell: tuple[str, str] | None = None, *, cells: Sequence[tuple[str, str]] = ()) -> None:
+    async def yank(self, connector_id: str, cells: Sequence[tuple[str, str]] = ()) -> None:
         """Ask what to copy, and copy it to the clipboard.
 
         Args:
-            cell: Title and text of the cell that `c` copies.
-            cells: Where there is no such cell: all of the row, of which `c` asks for one.
+            cells: Titles and texts of the row's cells, of which `c` copies one.
         """
-        cells = (cell,) if cell is not None else tuple(cells)
         rows = await self._rows([connector_id])
         if not rows:
             return
@@ -187,13 +183,7 @@ class ConnectorActions:
         choices = [
             Choice("id", "Id", "y", row.id),
             Choice("name", "Name", "n", row.name),
-            Choice(
-                "cell",
-                "Cell",
-                "c",
-                f"{cell[0]}: {cell[1]}" if cell is not None else "one of the row's cells",
-                reason="" if cells else "There is no cell here.",
-            ),
+            Choice("cell", "Cell", "c", "one of the row's cells", reason="" if cells else "There is no cell here."),
             Choice("error", "Error", "e", error.partition("\n")[0], reason="" if error else "The last sync left no error."),
             Choice("json", "JSON", "j", "everything the table knows"),
         ]
@@ -202,7 +192,7 @@ class ConnectorActions:
             return
         if choice == "cell":
             titles = [Choice(str(index), title, detail=text.partition("\n")[0]) for index, (title, text) in enumerate(cells)]
-            picked = "0" if cell is not None else await self._app.push_screen_wait(Menu("Copy cell", titles, self._app.glyphs))
+            picked = await self._app.push_screen_wait(Menu("Copy cell", titles, self._app.glyphs))
             if picked is not None:
                 title, text = cells[int(picked)]
                 self.copy(title, clean(text, newlines=True))
@@ -258,10 +248,9 @@ class ConnectorActions:
     ) -> bool:
         targets = [Target(row.id, row.name) for row in rows]
         lines = [line for line in consequences if line]
-        dialog: Screen[bool] = Confirm(
-            verb, targets, consequences=lines, dangerous=dangerous, must_type=must_type, ascii=self._app.ascii
-        )
-        return bool(await self._app.push_screen_wait(dialog))
+        dialog = Confirm(verb, targets, consequences=lines, dangerous=dangerous, must_type=must_type, ascii=self._app.ascii)
+        answer = await self._app.push_screen_wait(dialog)
+        return answer
 
     @staticmethod
     def _sharing(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from textual.containers import VerticalScroll
@@ -39,7 +40,7 @@ class ConnectorDetails(VerticalScroll):
     DEFAULT_CSS = """
     ConnectorDetails {
         background: $surface;
-        border: round $panel-lighten-2;
+        border: round $foreground 25%;
         border-title-color: $primary;
         border-title-style: bold;
         padding: 0 1;
@@ -59,7 +60,7 @@ class ConnectorDetails(VerticalScroll):
 
     def show(self, row: ConnectorRow | None, look: Look) -> None:
         """Show a row; None where there is none under the cursor."""
-        facts = Content("No row.").stylize("dim") if row is None else details(row, look)
+        facts = Content("No row.").stylize("dim") if row is None else details(row, look, self.scrollable_content_region.width)
         if self._shown is not None and facts.is_same(self._shown):
             return
         self._shown = facts
@@ -67,12 +68,14 @@ class ConnectorDetails(VerticalScroll):
         self.query_one("#facts", Static).update(facts)
 
 
-def details(row: ConnectorRow, look: Look) -> Content:
-    """The facts of one connector as text."""
+def details(row: ConnectorRow, look: Look, columns: int) -> Content:
+    """The facts of one connector as text, wrapped under their own column."""
     lines: list[Content] = []
 
     def fact(label: str, value: str, style: str = "") -> None:
-        lines.append(Content.assemble((label.ljust(LABEL), "dim"), (clean(value, limit=ERROR_LIMIT), style)))
+        for part in wrap(clean(value, limit=ERROR_LIMIT), max(20, columns - LABEL)) or [""]:
+            lines.append(Content.assemble((label.ljust(LABEL), "dim"), (part, style)))
+            label = ""
 
     style = _COLOURS[STATUS_STYLES[row.status]]
     badge = f" (and {look.glyphs.failed} Broken)" if row.paused_and_broken else ""

@@ -508,7 +508,7 @@ class ConnectorsScreen(DashboardScreen):
         if key is None:
             return
         actions = self.dashboard.connector_actions
-        actions.start(actions.yank(key, cells=self.table.describe(key)))
+        actions.start(actions.yank(key, self.table.describe(key)))
 
     def action_export(self) -> None:
         choices = [Choice("csv", "CSV", "c", "for spreadsheets; no formulas"), Choice("json", "JSON", "j", "for programs")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     from syncterm.app import SyncTermApp
 
-KEYS_WIDTH = 15  # cells
+KEYS_WIDTH = 14  # cells
+TITLE_WIDTH = 20  # cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,10 @@ def entries(screen: Screen[Any], *, ascii: bool) -> list[HelpEntry]:  # noqa: A0
 
 
 def help_text(shown: Iterable[HelpEntry], columns: int) -> Content:
-    """The help as text."""
+    """The help as text, wrapped under its own column."""
     lines: list[Content] = []
     group = ""
+    indent = " " * (KEYS_WIDTH + TITLE_WIDTH)
     for entry in shown:
         if entry.group != group:
             if group:
@@ -76,14 +79,13 @@ def help_text(shown: Iterable[HelpEntry], columns: int) -> Content:
             lines.append(Content(entry.group).stylize("bold $primary"))
             group = entry.group
         dim = "" if entry.enabled else "dim"
+        first, *rest = wrap(entry.text, max(16, columns - len(indent))) or [""]
         lines.append(
             Content.assemble(
-                (fit(entry.keys, KEYS_WIDTH), dim or "bold"),
-                " ",
-                (fit(entry.title, 22), dim),
-                (entry.text, dim or "dim"),
+                (fit(entry.keys, KEYS_WIDTH - 1) + " ", dim or "bold"), (fit(entry.title, TITLE_WIDTH), dim), (first, "dim")
             )
         )
+        lines += [Content.assemble(indent, (line, "dim")) for line in rest]
     return Content("\n").join(lines) if lines else Content("No key matches.").stylize("dim")
 
 
@@ -150,7 +152,7 @@ class HelpScreen(ModalScreen[None]):
 
     def _show(self, wanted: str) -> None:
         shown = [entry for entry in self._entries if entry.matches(wanted)]
-        self.query_one("#help-text", Static).update(help_text(shown, self.size.width))
+        self.query_one("#help-text", Static).update(help_text(shown, min(100, int(self.size.width * 0.96)) - 5))
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:

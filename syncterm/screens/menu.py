@@ -19,7 +19,7 @@ from syncterm.actions import key_label
 from syncterm.text import Glyphs, clean, clip, fit, width
 
 TITLE_LIMIT = 46  # cells
-DETAIL_LIMIT = 56  # cells
+DETAIL_LIMIT = 46  # cells
 
 Result = TypeVar("Result")
 
@@ -83,15 +83,18 @@ class Dialog(ModalScreen[Result]):
         color: $text-muted;
         margin-bottom: 1;
     }
-    Dialog ChoiceList {
+    Dialog ChoiceList, Dialog ChoiceList:focus {
         width: auto;
         max-width: 100%;
         height: auto;
         max-height: 100%;
         background: $surface;
+        background-tint: transparent;
         border: none;
         padding: 0;
         scrollbar-size-vertical: 1;
+        text-wrap: nowrap;
+        text-overflow: ellipsis;
     }
     """
 
@@ -109,7 +112,7 @@ class Dialog(ModalScreen[Result]):
         with Vertical():
             if self._text:
                 yield Static(Content(self._text), classes="-text")
-            yield ChoiceList(*(Option(self._line(choice), id=choice.id) for choice in self._choices))
+            yield ChoiceList(*(Option(self._line(choice), id=choice.id) for choice in self._choices), compact=True)
 
     def on_mount(self) -> None:
         box = self.query_one(Vertical)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from syncterm.app import SyncTermApp
 
 CONNECTORS_SHOWN = 30
+SEARCHED_FROM = 3
+"""Characters from which on the help texts are searched too; fewer occur in all of them."""
 NAME_LIMIT = 48  # cells
 
 NO_PALETTE = frozenset({"palette", "back", "copy_or_hint"})
@@ -54,7 +56,7 @@ def matching(specs: Sequence[ActionSpec], text: str) -> list[ActionSpec]:
             return 0
         if any(word.casefold().startswith(wanted) for word in (spec.title, *spec.title.split())):
             return 1
-        if wanted in f"{spec.command} {spec.title} {spec.help}".casefold():
+        if len(wanted) >= SEARCHED_FROM and wanted in f"{spec.command} {spec.title} {spec.help}".casefold():
             return 2
         return None
 
@@ -133,7 +135,7 @@ class PaletteScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield CleanInput(self._text, placeholder="command, or command and name", compact=True, select_on_focus=False)
-            yield OptionList()
+            yield OptionList(compact=True)
 
     def on_mount(self) -> None:
         box = self.query_one(Vertical)

@@ -9,9 +9,7 @@ from textual import events
 from textual.message import Message
 
 from syncterm.text import width
-from syncterm.widgets.status_line import Piece, StatusLine
-
-MARGIN = 2  # cells at either end; the tables' rows begin there too
+from syncterm.widgets.status_line import MARGIN, Piece, StatusLine
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,7 @@ from textual import events
 from textual.message import Message
 
 from syncterm.text import Glyphs, clean, clip, count, countdown, width
-from syncterm.widgets.status_line import Piece, StatusLine, pieces_width
-
-MARGIN = 2  # cells at either end; the tables' rows begin there too
+from syncterm.widgets.status_line import MARGIN, Piece, StatusLine, pieces_width
 
 
 @dataclass(frozen=True, slots=True)

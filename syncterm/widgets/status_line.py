@@ -1,16 +1,18 @@
-"""One line of styled text of which only the cells that changed are sent to the terminal: the base of header and footer."""
+"""One line of styled text: the base of header, footer and tabs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from textual.content import Content
-from textual.geometry import Region
 from textual.strip import Strip
 from textual.visual import Visual
 from textual.widget import Widget
 
 from syncterm.text import width
+
+MARGIN = 2
+"""Cells at either end; the rows of the tables begin there too."""
 
 Piece = tuple[str, str]
 """Cleaned text and its style as Textual writes it: "bold", "$success", "" for none."""
@@ -22,7 +24,7 @@ def pieces_width(pieces: Sequence[Piece]) -> int:
 
 
 class StatusLine(Widget):
-    """Shows one line of pieces; a change repaints from the first cell that differs to the last."""
+    """Shows one line of pieces, clipped at the right edge; nothing in them is read as markup."""
 
     DEFAULT_CSS = """
     StatusLine {
@@ -32,11 +34,11 @@ class StatusLine(Widget):
     }
     """
 
+    ALLOW_SELECT = False
+
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._pieces: tuple[Piece, ...] = ()
-        self._painted: list[tuple[str, str]] = []
-        """Cell by cell, what was painted last: a character (empty behind a wide one) and its style."""
 
     @property
     def text(self) -> str:
@@ -44,17 +46,10 @@ class StatusLine(Widget):
         return "".join(text for text, _ in self._pieces)
 
     def show(self, pieces: Sequence[Piece]) -> None:
-        """Show these pieces instead."""
-        self._pieces = tuple(pieces)
-        cells = _cells(self._pieces)
-        before, self._painted = self._painted, cells
-        differing = [
-            index
-            for index in range(max(len(before), len(cells)))
-            if index >= len(before) or index >= len(cells) or before[index] != cells[index]
-        ]
-        if differing:
-            self.refresh(Region(differing[0], 0, differing[-1] - differing[0] + 1, 1))
+        """Show these pieces instead; repaints only where they differ from what is shown."""
+        shown, self._pieces = self._pieces, tuple(pieces)
+        if shown != self._pieces:
+            self.refresh()
 
     def render_line(self, y: int) -> Strip:
         columns = self.size.width
@@ -62,14 +57,3 @@ class StatusLine(Widget):
             return Strip.blank(columns, self.rich_style)
         strips = Visual.to_strips(self, Content.assemble(*self._pieces), columns, 1, self.visual_style, pad=True)
         return strips[0] if strips else Strip.blank(columns, self.rich_style)
-
-
-def _cells(pieces: Sequence[Piece]) -> list[tuple[str, str]]:
-    cells: list[tuple[str, str]] = []
-    for text, style in pieces:
-        for character in text:
-            wide = width(character)
-            if wide == 0 and cells:
-                cells[-1] = (cells[-1][0] + character, style)
-            cells.extend([(character, style)] + [("", style)] * (wide - 1) if wide else [])
-    return cells
