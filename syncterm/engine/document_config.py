@@ -40,6 +40,7 @@ def read_config(type_node: Node, node: Node, group: str, context: AdapterContext
         raise _config_error(error, adapter, node) from None
     except SynctermError as error:  # a rule of the adapter's own
         raise node.error(redact(error.message), remedy=redact(error.remedy)) from None
+    _refuse_switches(node, config, validated)
     path = validated.get(_PATH_KEY)
     if isinstance(path, str):
         try:
@@ -48,6 +49,15 @@ def read_config(type_node: Node, node: Node, group: str, context: AdapterContext
             place = Node(path, (*node.path, _PATH_KEY), node.tree)
             raise place.error(error.message, remedy=error.remedy, fault=DocumentFault.REFUSED_PATH) from None
     return validated
+
+
+def _refuse_switches(node: Node, written: Any, read: Any) -> None:
+    """pydantic takes true for the number 1; a document that says so is mistaken."""
+    if isinstance(written, bool) and not isinstance(read, bool):
+        raise node.error("This must not be true or false.", remedy="Put text in quotes.")
+    if isinstance(written, Mapping) and isinstance(read, Mapping):
+        for key in written.keys() & read.keys():
+            _refuse_switches(Node(None, (*node.path, key), node.tree), written[key], read[key])
 
 
 def complete_config(group: str, type_: str, config: Mapping[str, Any]) -> dict[str, Any]:

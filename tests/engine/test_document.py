@@ -406,6 +406,18 @@ def check_mistake(text: str, path: str, line: int, reason: str) -> None:
         ("version: 1\nsources: {x: {type: postgers}}", "sources.x.type", 2, "Did you mean postgres"),
         ("version: 1\nsources: {x: {type: postgres, config: {}}}", "sources.x.config.database", 2, "required"),
         ("version: 1\nsources: {x: {type: postgres, config: []}}", "sources.x.config", 2, "a mapping, not a list"),
+        (
+            "version: 1\nsources: {x: {type: postgres, config: {database: d, user: u, port: true}}}",
+            "sources.x.config.port",
+            2,
+            "true or false",
+        ),
+        (
+            "version: 1\nsources: {x: {type: postgres, config: {database: d, user: u, port: 1.5}}}",
+            "sources.x.config.port",
+            2,
+            "integer",
+        ),
         ("version: 1\nsources: {x: {typ: postgres}}", "sources.x.typ", 2, "Did you mean type"),
         ("version: 1\nsources: {'': {type: postgres}}", "sources.''", 2, "empty"),
         ('version: 1\nsources: {"a\\nb": {type: postgres}}', "sources.'a\\nb'", 2, "U+000A"),

@@ -177,7 +177,7 @@ def brute_force(parsed: list[Parsed], zone: ZoneInfo, after: datetime, minutes: 
 @given(
     minute=fields(0, 59),
     hour=fields(0, 23),
-    day=fields(1, 28),
+    day=fields(1, 31),
     month=fields(1, 12),
     weekday=fields(0, 7),
     every_day=st.booleans(),
@@ -202,7 +202,13 @@ def test_cron_agrees_with_brute_force(
     after = start + timedelta(seconds=seconds)
     window = 18 * 60
     expected = brute_force(parsed, ZoneInfo(zone), after, window)
-    schedule = cron(" ".join(text for text, _ in parsed), zone)
+    try:
+        schedule = cron(" ".join(text for text, _ in parsed), zone)
+    except ConfigError as error:  # 31 February
+        never_fires = "never fires" in str(error)
+        assert never_fires
+        assert not expected
+        return
     found = fires(schedule, after, len(expected) + 1, anchor=after)
     assert found[: len(expected)] == expected
     assert not found[len(expected) :] or found[-1] > after.replace(second=0) + timedelta(minutes=window)
