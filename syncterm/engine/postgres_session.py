@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from syncterm.engine.adapters import CONNECT_TIMEOUT, READ_TIMEOUT
-from syncterm.engine.errors import CancelledSyncError
+from syncterm.engine.errors import CancelledSyncError, SynctermError
 from syncterm.engine.postgres import PostgresConfig, Side, explain, tls_context
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ SEND_BYTES = 64 * 1024
 """Bytes that are sent at once; after each the flow control of the connection has its say."""
 INTERRUPT_GRACE = 0.3
 """Seconds after an interrupt in which the server is asked to cancel, before the connection is cut."""
+ROLLBACK_TIMEOUT = 1.0
+"""Seconds for a rollback, before the connection is cut."""
 CLOSE_TIMEOUT = 2.0
 """Seconds for a goodbye."""
 # After these the server or the network closes a connection whose other end does not answer.
@@ -260,6 +262,17 @@ class Session:
             self.cut(connection)
             raise
         self.release(connection)
+
+    def roll_back(self, connection: Connection) -> None:
+        """End a connection's transaction and the connection; never raises."""
+
+        async def end() -> None:
+            if not connection.is_closed() and connection.is_in_transaction():
+                await connection.execute("ROLLBACK")
+
+        with suppress(SynctermError), self.typed_errors():
+            self.run(end(), ROLLBACK_TIMEOUT)
+        self.cut(connection)
 
     def cut(self, connection: Connection) -> None:
         """End a connection at once, with whatever it is doing; never raises, never blocks."""
