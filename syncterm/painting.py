@@ -122,13 +122,13 @@ class FrameDifference:
     def _scroll(
         self, sent: list[str], pieces: list[_Piece], top: int, bottom: int, shift: int, color_system: ColorSystem
     ) -> list[_Piece]:
-        """Let the terminal move a block of lines, then mend what differs on them; returns the pieces that are still to be painted."""
+        """Let the terminal move a block of lines, then mend what differs on them; returns the pieces still to be painted."""
         block = self._rows[top : bottom + 1]
         wanted = [list(row) for row in block]
         for piece in pieces:
             if top <= piece.y <= bottom:
-                row = wanted[piece.y - top]
-                row[piece.x : piece.x + piece.strip.cell_length] = piece.cells or [_UNKNOWN] * piece.strip.cell_length
+                unknown: list[FrameCell] = [_UNKNOWN] * piece.strip.cell_length
+                wanted[piece.y - top][piece.x : piece.x + piece.strip.cell_length] = piece.cells or unknown
         if any(cell is _UNKNOWN for row in wanted for cell in row):
             return pieces
         fresh: list[list[FrameCell]] = [[_UNKNOWN] * len(row) for row in block[: abs(shift)]]

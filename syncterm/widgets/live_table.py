@@ -455,11 +455,11 @@ class LiveTable(ScrollView, can_focus=True):
     def _wanted(self) -> tuple[list[str], bool]:
         """Keys to fetch now, and whether they can wait for the next round of live changes."""
         keys, top, page = self._selection.keys, self.scroll_offset.y, self._page
-        visible = keys[top : top + page]
-        if any(key not in self._rows for key in visible):
-            around = keys[max(0, top - page) : top + 2 * page]
-            return [key for key in around if key not in self._rows or key in self._stale], False
-        return [key for key in visible if key in self._stale], True
+        # A page above and below are fetched as well, so that paging finds its rows there.
+        missing = [key for key in keys[max(0, top - page) : top + 2 * page] if key not in self._rows]
+        if missing:
+            return missing, False
+        return [key for key in keys[top : top + page] if key in self._stale], True
 
     def _load_rows(self) -> None:
         if self._rows_worker is not None or not self.is_attached:
