@@ -83,7 +83,7 @@ class DuckDBDestination(Destination):
     title: ClassVar[str] = "DuckDB"
     summary: ClassVar[str] = "Tables in a DuckDB database file"
     Config = DuckDBConfig
-    capabilities: ClassVar[DestinationCapabilities] = DestinationCapabilities(transactions=True, upsert=True)
+    capabilities: ClassVar[DestinationCapabilities] = DestinationCapabilities(transactions=True, upsert=True, parallel_loads=1)
 
     config: DuckDBConfig
 
