@@ -89,7 +89,8 @@ CASES: list[tuple[str, WhyFacts, str]] = [
         "running, second attempt, fell due again",
         busy(Activity.RUNNING, activity_at=NOW, attempt=2, progress_stream="orders", due_since=NOW, offset=timedelta(0)),
         "Running since 2026-03-10 12:00:00 UTC, attempt 2, stream orders. It is next due at 2026-03-10 12:20:17 UTC, in 20"
-        " min 17 s. Its schedule is every hour, counted from 2026-03-01 00:20:00 UTC. It fell due at 2026-03-10 12:00:00 UTC meanwhile: one sync follows.",
+        " min 17 s. Its schedule is every hour, counted from 2026-03-01 00:20:00 UTC."
+        " It fell due at 2026-03-10 12:00:00 UTC meanwhile: one sync follows.",
     ),
     (
         "queued behind a limit",
