@@ -104,7 +104,7 @@ async def test_a_dropped_connection_is_tried_again_and_then_succeeds(tmp_path: P
 
         await until(moving, "the retries are over")
         detail = await bench.completed(sync_id)
-        assert detail.row.outcome == "success"
+        assert detail.row.outcome == "success", detail
         assert [attempt.outcome for attempt in detail.attempts] == ["failed", "failed", "success"]
         assert all(attempt.error_class == "source_transient" for attempt in detail.attempts[:2])
         assert rows(tmp_path) == (1000, 1000, 500_500)
