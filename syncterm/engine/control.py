@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from syncterm.engine.errors import CancelledSyncError, SynctermError
+from syncterm.engine.errors import CancelledSyncError, InterruptedSyncError, SynctermError
 
 
 class Progress:
@@ -87,13 +87,13 @@ class Control:
         """The only place where a commit may happen.
 
         Raises:
-            SynctermError: the reason of `stop`, or CancelledSyncError where `may_commit` (the lease) says no.
+            SynctermError: the reason of `stop`, or InterruptedSyncError where `may_commit` (the lease) says no.
         """
         with self._lock:
             if self._stopped.is_set():
                 raise self.reason or CancelledSyncError("The sync was cancelled.")
             if not may_commit():
-                raise CancelledSyncError("Another engine has taken over this store; nothing was committed.")
+                raise InterruptedSyncError("This engine no longer holds the store's lease; nothing was committed.")
             self._committing = True
         try:
             yield

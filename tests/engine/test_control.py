@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from syncterm.engine.control import Control
-from syncterm.engine.errors import CancelledSyncError, StalledError
+from syncterm.engine.errors import CancelledSyncError, InterruptedSyncError, StalledError
 
 
 def test_stop_reaches_every_interrupter_once_and_tells_why() -> None:
@@ -46,7 +46,7 @@ def test_nothing_commits_after_a_stop() -> None:
 
 
 def test_nothing_commits_without_the_lease() -> None:
-    with pytest.raises(CancelledSyncError, match="taken over"), Control().commit_gate(lambda: False):
+    with pytest.raises(InterruptedSyncError, match="lease"), Control().commit_gate(lambda: False):
         pytest.fail("the gate was open")
 
 
