@@ -214,8 +214,7 @@ def _cells(strip: Strip) -> Cells | None:
                 # A mark stands on the cell before it, or on the first half of a wide one.
                 at = -1 if cells[-1][0] else -2
                 cells[at] = (cells[at][0] + character, cells[at][1])
-            else:
-                return None
+            # A mark at the very start would stand on a cell that is not this strip's: it is left out.
     return cells if len(cells) == strip.cell_length else None
 
 
