@@ -56,16 +56,27 @@ class ConnectorDetails(VerticalScroll):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(Static(id="facts"), id=id)
+        self._row: ConnectorRow | None = None
+        self._look: Look | None = None
         self._shown: Content | None = None
 
     def show(self, row: ConnectorRow | None, look: Look) -> None:
         """Show a row; None where there is none under the cursor."""
-        facts = Content("No row.").stylize("dim") if row is None else details(row, look, self.scrollable_content_region.width)
-        if self._shown is not None and facts.is_same(self._shown):
+        self._row, self._look = row, look
+        self._update()
+
+    def on_resize(self) -> None:
+        self._update()
+
+    def _update(self) -> None:
+        row, look, columns = self._row, self._look, self.scrollable_content_region.width
+        if look is None or columns <= 0:
             return
-        self._shown = facts
-        self.border_title = Content("" if row is None else clean(row.name, limit=200))
-        self.query_one("#facts", Static).update(facts)
+        facts = Content("No row.").stylize("dim") if row is None else details(row, look, columns)
+        if self._shown is None or not facts.is_same(self._shown):
+            self._shown = facts
+            self.border_title = Content("" if row is None else clean(row.name, limit=200))
+            self.query_one("#facts", Static).update(facts)
 
 
 def details(row: ConnectorRow, look: Look, columns: int) -> Content:

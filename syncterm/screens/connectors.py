@@ -84,7 +84,8 @@ class ConnectorsScreen(DashboardScreen):
         self._failures_only = False
         self._frozen: set[str] | None = None
         """While the display is paused: the ids that changed meanwhile."""
-        self._counts: ConnectorCounts | None = None
+        self.counts: ConnectorCounts | None = None
+        """How many there are and match; None until the store has been asked."""
         self._reading = False
         """Whether the table reads the store: from its opening on."""
         self._wide = False
@@ -132,9 +133,9 @@ class ConnectorsScreen(DashboardScreen):
             waiting = f" {count(len(self._frozen))} changes" if self._frozen else ""
             badges.append(Badge(f"PAUSED{waiting}", loud=True))
         text = self._filter_text()
-        if text and self._counts is not None:
+        if text and self.counts is not None:
             ellipsis = self.dashboard.glyphs.ellipsis
-            badges.append(Badge(f"FILTER {clip(text, 24, ellipsis)} ({count(self._counts.matching)}/{count(self._counts.total)})"))
+            badges.append(Badge(f"FILTER {clip(text, 24, ellipsis)} ({count(self.counts.matching)}/{count(self.counts.total)})"))
         if marks := len(self.table.marks):
             badges.append(Badge(f"{count(marks)} marked"))
         until = self.dashboard.connector_actions.undo_until
@@ -148,15 +149,15 @@ class ConnectorsScreen(DashboardScreen):
 
     def _show_tabs(self) -> None:
         by_status = self._by_status()
-        tabs = [StatusTab(ALL, "All", sum(by_status.values()) if self._counts is not None else None)]
+        tabs = [StatusTab(ALL, "All", sum(by_status.values()) if self.counts is not None else None)]
         for status in STATUS_ORDER:
-            number = by_status.get(status, 0) if self._counts is not None else None
+            number = by_status.get(status, 0) if self.counts is not None else None
             sign = status_glyph(status, self.dashboard.glyphs)
             tabs.append(StatusTab(status, status, number, sign, _TAB_STYLES[STATUS_STYLES[status]]))
         self.query_one(StatusTabs).set_tabs(tabs, self._statuses or frozenset({ALL}))
 
     def _by_status(self) -> dict[str, int]:
-        return {str(status): number for status, number in self._counts.by_status.items()} if self._counts is not None else {}
+        return {str(status): number for status, number in self.counts.by_status.items()} if self.counts is not None else {}
 
     def _notice(self, lines: Sequence[str], style: str = "") -> None:
         """Say something in the table's place; nothing brings the table back."""
@@ -207,7 +208,7 @@ class ConnectorsScreen(DashboardScreen):
         counts = await self.dashboard.attempt(lambda engine: engine.queries.connector_counts(wanted))
         if counts is None:
             return
-        self._counts = counts
+        self.counts = counts
         self._notice(NOTHING_YET if counts.total == 0 else ())
         if counts.total:
             self.table.empty = "Nothing matches this filter; esc clears it."
@@ -397,6 +398,7 @@ class ConnectorsScreen(DashboardScreen):
 
     def action_wide(self) -> None:
         self._wide = not self._wide
+        self.table.action_columns(-len(self._shown_columns))
         self.table.set_columns(self._columns())
         self.dashboard.remember("connectors", wide=self._wide)
 
