@@ -18,6 +18,7 @@ The form for one connector has `name` and the connector's keys at the top, and `
 
 `sync_mode` also knows `full_refresh` (replace) and `incremental` (incremental_upsert with a primary key, else incremental_append).
 What is null or left out of `paused`, `schema_policy` and `catch_up` stays as it is. Exports write `***` for literal secrets.
+A connector with an empty list of streams is Incomplete: stored, shown, never run.
 """
 
 from __future__ import annotations
@@ -221,8 +222,6 @@ def _connector(name: str, node: Node, source: str, destination: str) -> Connecto
             if stream.target == other.target:
                 raise item.error(f"The streams {other.name[:80]!r} and {stream.name[:80]!r} have the same table.")
         streams.append(stream)
-    if not streams:
-        raise entries["streams"].error("A connector needs at least one stream.")
     policy, catch_up, paused = entries.get("schema_policy"), entries.get("catch_up"), entries.get("paused")
     collection = entries.get("collection")
     return ConnectorDocument(
