@@ -19,7 +19,7 @@ from textual.widgets import Static
 
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.model import Actor, CheckReport, CheckResult, CheckStep
-from syncterm.screens.connector_summary import wrapped
+from syncterm.screens.connector_summary import type_title, wrapped
 from syncterm.text import Glyphs, clean, clip, countdown, duration, fit, width
 from syncterm.widgets.lines import Line, Lines
 
@@ -74,16 +74,19 @@ def check_lines(
         lines.extend(_step_line(step, cells, symbols) for step in end.steps)
         if phase is Phase.RUNNING and index == present:
             lines.append(((f"   {symbols.running} ", "$text-accent"), (f"working, {waited:.0f} s", "$text-accent")))
-        elif not end.steps and not (phase is Phase.DONE and index == 0):
+        elif report is not None and report.cause.startswith(end.title):
+            if not end.steps or end.steps[-1].passed:
+                lines.append(((f"   {symbols.cross} {'went no further' if end.steps else 'could not begin'}", "$text-error"),))
+        elif not end.steps:
             word = "waits" if phase is Phase.RUNNING else "not tested"
-            lines.append(((f"   {symbols.waiting} {word}", "$text-muted"),))
+            lines.append(((f"   {symbols.waiting} {word}", "dim"),))
         lines.append(())
     return (*lines, *_result_lines(phase, report, cells, symbols))
 
 
 def _end_line(end: EndProgress, cells: int, symbols: Glyphs) -> Line:
     name = fit(clean(end.name, limit=500), max(1, cells - 13 - width(clean(end.system)) - 2), ellipsis=symbols.ellipsis)
-    return ((f" {fit(end.title, 12)}", "bold"), (f"{clean(end.system)}  ", "$text-muted"), (name.rstrip(), "$primary bold"))
+    return ((f" {fit(end.title, 12)}", "bold"), (f"{clean(end.system)}  ", "dim"), (name.rstrip(), "$primary bold"))
 
 
 def _step_line(step: CheckStep, cells: int, symbols: Glyphs) -> Line:
@@ -92,20 +95,20 @@ def _step_line(step: CheckStep, cells: int, symbols: Glyphs) -> Line:
     return (
         (f"   {glyph} ", style),
         (fit(clean(step.title), TITLE_CELLS, ellipsis=symbols.ellipsis), "" if step.passed else style),
-        (fit(duration(step.seconds), DURATION_CELLS, "right"), "$text-muted"),
-        (f"  {clip(clean(step.detail, limit=500), room, symbols.ellipsis)}", "$text-muted"),
+        (fit(duration(step.seconds), DURATION_CELLS, "right"), "dim"),
+        (f"  {clip(clean(step.detail, limit=500), room, symbols.ellipsis)}", "dim"),
     )
 
 
 def _result_lines(phase: Phase, report: CheckReport | None, cells: int, symbols: Glyphs) -> tuple[Line, ...]:
     if phase is Phase.CANCELLED:
-        return (((f" {symbols.disabled} The test was cancelled.", "$text-muted bold"),),)
+        return (((f" {symbols.disabled} The test was cancelled.", "dim bold"),),)
     if report is None:
         return ()
     working = report.result is CheckResult.WORKING
     tone = "$text-success" if working else "$text-error"
     lines: list[Line] = [((f" {symbols.check if working else symbols.cross} {report.result}", f"{tone} bold"),)]
-    for text, style in ((report.cause, ""), (report.remedy or REMEDIES.get(report.result, ""), "$text-muted")):
+    for text, style in ((report.cause, ""), (report.remedy or REMEDIES.get(report.result, ""), "dim")):
         if text:
             lines.extend(((f"   {line}", style),) for line in wrapped(text, cells - 4, REPORT_LINES, symbols.ellipsis))
     return tuple(lines)
@@ -168,6 +171,7 @@ class CheckScreen(ModalScreen[CheckReport | None]):
         height: auto;
         margin: 1 0 0 1;
     }
+    CheckScreen Lines { background: $surface; }
     CheckScreen #again { display: none; }
     CheckScreen.-over #again { display: block; }
     """
@@ -258,8 +262,8 @@ class CheckScreen(ModalScreen[CheckReport | None]):
             return
         row = detail.row
         source, destination = self._ends["source"], self._ends["destination"]
-        source.system, source.name = row.source_type or "", row.source_name or ""
-        destination.system, destination.name = row.destination_type or "", row.destination_name or ""
+        source.system, source.name = type_title("source", row.source_type), row.source_name or ""
+        destination.system, destination.name = type_title("destination", row.destination_type), row.destination_name or ""
         title = f"Test connection: {clean(row.name, limit=500)}"
         self.query_one(Vertical).border_title = Content(clip(title, 80, self._glyphs.ellipsis))
         self._draw()

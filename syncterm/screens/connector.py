@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -22,19 +23,24 @@ from syncterm.engine.errors import SynctermError
 from syncterm.engine.model import Activity, Outcome
 from syncterm.screens.base import DashboardScreen
 from syncterm.screens.connector_summary import (
-    balance_text,
+    LABEL_CELLS,
+    WHY_LINES,
+    WHY_LINES_HIGH,
+    balance_within,
     caption,
     fires_line,
     last_sync_lines,
+    last_sync_text,
     life_line,
     remedy_line,
     status_lines,
+    type_title,
 )
 from syncterm.screens.history_pane import PATTERN_PERIOD, HistoryPane
 from syncterm.screens.logs_pane import LogsPane
 from syncterm.screens.menu import Choice, Menu
 from syncterm.screens.schema_pane import SchemaPane
-from syncterm.text import NOTHING, Glyphs, clean, fit
+from syncterm.text import Glyphs, clean, fit
 from syncterm.widgets.confirm import Confirm, Target
 from syncterm.widgets.flow import Flow, FlowEnd, FlowPicture, Throughput
 from syncterm.widgets.footer import FooterKey
@@ -56,6 +62,8 @@ CLOCK_INTERVAL = 10.0
 """Seconds between two looks at the ages and distances shown."""
 TREND_COUNT = 60
 """Syncs in the duration trend."""
+LOW = 30
+"""On screens with fewer lines the head is kept short."""
 QUICK = ("check", "sync_now", "toggle_pause", "cancel", "historical_resync")
 """The quick actions, in their order."""
 TABS = (("schema", "Schema"), ("history", "Sync History"), ("logs", "Logs"))
@@ -85,9 +93,8 @@ class ConnectorScreen(DashboardScreen):
     DEFAULT_CSS = """
     ConnectorScreen {
         #head { height: auto; padding: 0 1; background: $background; }
-        #status { margin-top: 0; }
-        QuickActions { margin: 0 1; background: $background; }
-        ContentSwitcher { height: 1fr; }
+        QuickActions { padding: 0 1; background: $background; }
+        ContentSwitcher { width: 1fr; height: 1fr; }
         ContentSwitcher > Vertical { height: 1fr; }
         &.-zoomed #head, &.-zoomed QuickActions { display: none; }
     }
@@ -144,7 +151,7 @@ class ConnectorScreen(DashboardScreen):
             self._look()
 
     def on_resize(self) -> None:
-        self._draw()
+        self.call_after_refresh(self._draw)
 
     def crumbs(self) -> tuple[str, ...]:
         return ("Connectors", self._row.name if self._row is not None else self.connector_id)
@@ -315,14 +322,15 @@ class ConnectorScreen(DashboardScreen):
         chosen = sum(stream.selected for stream in picture.detail.streams)
         total = len(picture.detail.streams)
         streams = f"{chosen} of {total} streams" if chosen != total else "1 stream" if total == 1 else f"{total} streams"
-        rate = self._throughput.rate()
+        rate, now = self._throughput.rate(), self.dashboard.now()
         running = row.activity in (Activity.RUNNING, Activity.CANCELLING)
         return FlowPicture(
             source=FlowEnd(picture.source_title, row.source_name or "no source", streams),
             destination=FlowEnd(picture.destination_title, row.destination_name or "no destination", row.collection or "default"),
             running=running,
             stopping=row.activity == Activity.CANCELLING,
-            caption=caption(row.activity, row.attempt, str(row.status), row.next_fire_at, self.dashboard.now()),
+            caption=caption(row.activity, row.attempt, str(row.status), row.next_fire_at, now),
+            footnote=last_sync_text(row.last_sync_at, _seconds(row.last_duration), now),
             stream=row.progress_stream or "",
             records=row.progress_records,
             bytes=row.progress_bytes,
@@ -339,38 +347,34 @@ class ConnectorScreen(DashboardScreen):
         nothing = "by hand only: press r to sync now" if str(row.status) != "Paused" else "paused: press t to resume"
         remedy = remedy_line(str(row.status), detail.schema_change is not None, row.last_error_class, cells, symbols)
         return (
-            *status_lines(str(row.status), badge, detail.why, cells, symbols),
+            *status_lines(str(row.status), badge, detail.why, cells, WHY_LINES if self._is_low else WHY_LINES_HIGH, symbols),
             *((remedy,) if remedy is not None else ()),
             fires_line(detail.next_fires, detail.schedule.timezone, None, now, cells, symbols, nothing),
             *last_sync_lines(
                 row.last_outcome,
-                row.last_sync_at,
-                row.last_duration.total_seconds() if row.last_duration is not None else None,
                 row.last_bytes,
-                balance_text(last.counts) if last is not None else "",
+                balance_within(last.counts, cells - LABEL_CELLS - 1) if last is not None else "",
                 row.last_error_message or "",
-                now,
                 cells,
                 symbols,
             ),
         )
 
+    @property
+    def _is_low(self) -> bool:
+        """Whether the screen has few lines."""
+        return self.size.height < LOW
+
     def _life(self, picture: Picture) -> tuple[Line, ...]:
         symbols = self.dashboard.glyphs
+        cells = self._logs.size.width or self.app.size.width
         lines: list[Line] = []
         if picture.newest:
-            sync = picture.newest[0]
-            life = life_line(
-                sync.created_at, sync.claimed_at, sync.started_at, sync.finished_at, sync.state, sync.outcome, None, symbols
-            )
-            lines.append(((" ", ""), *life))
-        cells = self._logs.size.width or self.app.size.width
-        detail = picture.detail
-        lines.append(
-            fires_line(
-                detail.next_fires, detail.schedule.timezone, None, self.dashboard.now(), cells, symbols, "no fire time ahead"
-            )
-        )
+            lines.append(((" ", ""), *life_line(picture.newest[0], None, cells - 2, symbols)))
+        if not self._is_low or self.has_class("-zoomed"):
+            detail, now = picture.detail, self.dashboard.now()
+            zone = detail.schedule.timezone
+            lines.append(fires_line(detail.next_fires, zone, None, now, cells, symbols, "no fire time ahead"))
         return tuple(lines)
 
     def _draw_quick_actions(self) -> None:
@@ -515,6 +519,7 @@ class ConnectorScreen(DashboardScreen):
 
     def action_zoom(self) -> None:
         self.toggle_class("-zoomed")
+        self._look(full=True)
 
     def go_back(self) -> None:
         current = self._switcher.current
@@ -531,16 +536,8 @@ class ConnectorScreen(DashboardScreen):
             super().go_back()
 
 
-def type_title(end: str, type_: str | None) -> str:
-    """The title of a type of source or destination; the type itself where it is not installed any more."""
-    from syncterm.engine.adapters import DESTINATIONS_GROUP, SOURCES_GROUP, adapter_class
-
-    if type_ is None:
-        return NOTHING
-    try:
-        return str(adapter_class(SOURCES_GROUP if end == "source" else DESTINATIONS_GROUP, type_).title)
-    except (SynctermError, ImportError):
-        return type_
+def _seconds(length: timedelta | None) -> float | None:
+    return None if length is None else length.total_seconds()
 
 
 def stream_entries(detail: ConnectorDetail) -> tuple[StreamEntry, ...]:

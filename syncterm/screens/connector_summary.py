@@ -8,17 +8,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 from textwrap import wrap
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from syncterm.engine.errors import ErrorClass
+from syncterm.engine.adapters import DESTINATIONS_GROUP, SOURCES_GROUP, adapter_class
+from syncterm.engine.errors import ErrorClass, SynctermError
 from syncterm.engine.model import Activity, Outcome, StreamCounts, SyncState
-from syncterm.text import Glyphs, ago, byte_size, clean, count, duration, fit, until, width
+from syncterm.text import NOTHING, Glyphs, ago, byte_size, clean, count, duration, fit, until, width
 from syncterm.widgets.lines import Line
+
+if TYPE_CHECKING:
+    from syncterm.engine.queries import SyncRow
 
 LABEL_CELLS = 12
 """The column of labels at the left: a glyph, a word, a gap."""
 WHY_LINES = 2
-"""The why sentence takes at most this many lines; the rest is in its tooltip."""
+"""The why paragraph takes at most this many lines on a low screen; all of it is in the tooltip."""
+WHY_LINES_HIGH = 5
 TEXT_LIMIT = 2000
 
 
@@ -26,14 +32,14 @@ STATUS_STYLES = {
     "Active": ("ok", "$text-success"),
     "Broken": ("failed", "$text-error"),
     "Incomplete": ("incomplete", "$text-warning"),
-    "Paused": ("paused", "$text-muted"),
+    "Paused": ("paused", "dim"),
 }
 """Connector status → the name of its glyph, and its style."""
 
 OUTCOMES = {
     Outcome.SUCCESS: ("Success", "check", "$text-success"),
     Outcome.FAILED: ("Failed", "cross", "$text-error"),
-    Outcome.CANCELLED: ("Cancelled", "disabled", "$text-muted"),
+    Outcome.CANCELLED: ("Cancelled", "disabled", "dim"),
 }
 """Outcome → the word on screen, the name of its glyph, and its style."""
 IN_PROGRESS = ("In Progress", "running", "$text-accent")
@@ -61,6 +67,16 @@ STATES = {
 }
 
 
+def type_title(end: str, type_: str | None) -> str:
+    """The title of a type of source or destination; the type itself where it is not installed any more."""
+    if type_ is None:
+        return NOTHING
+    try:
+        return str(adapter_class(SOURCES_GROUP if end == "source" else DESTINATIONS_GROUP, type_).title)
+    except (SynctermError, ImportError):
+        return type_
+
+
 def wrapped(text: str, cells: int, most: int, ellipsis: str) -> list[str]:
     """A cleaned text in at most `most` lines of `cells`; the last is clipped where there would be more."""
     lines = wrap(clean(text, limit=TEXT_LIMIT), max(10, cells)) or [""]
@@ -71,14 +87,14 @@ def wrapped(text: str, cells: int, most: int, ellipsis: str) -> list[str]:
 
 def labelled(symbol: str, label: str, style: str) -> Line:
     """The piece at the left of a line of the head."""
-    return ((f" {symbol} ", style), (fit(label, LABEL_CELLS - 3), f"{style} bold".strip()))
+    return ((f" {symbol} ", style), (fit(label, LABEL_CELLS - 3), style if style == "dim" else f"{style} bold".strip()))
 
 
-def status_lines(status: str, badge: str, why: str, cells: int, symbols: Glyphs) -> tuple[Line, ...]:
+def status_lines(status: str, badge: str, why: str, cells: int, most: int, symbols: Glyphs) -> tuple[Line, ...]:
     """The status and, beside it, the computed sentence that says why the connector is or isn't running."""
     name, style = STATUS_STYLES.get(status, ("ok", ""))
     text = f"{badge} {why}".strip() if badge else why
-    first, *rest = wrapped(text, cells - LABEL_CELLS - 1, WHY_LINES, symbols.ellipsis)
+    first, *rest = wrapped(text, cells - LABEL_CELLS - 1, most, symbols.ellipsis)
     head = (*labelled(getattr(symbols, name), status, style), (first, ""))
     return (head, *(((" " * LABEL_CELLS, ""), (line, "")) for line in rest))
 
@@ -120,9 +136,9 @@ def fires_line(
     fires: Sequence[datetime], zone_name: str, local: tzinfo | None, now: datetime, cells: int, symbols: Glyphs, nothing: str
 ) -> Line:
     """The next fire times in the connector's zone; where the person's clock differs, the first one on that clock too."""
-    head = labelled(" ", "Next", "$text-muted")
+    head = labelled(" ", "Next", "dim")
     if not fires:
-        return (*head, (fit(nothing, max(1, cells - LABEL_CELLS - 1), ellipsis=symbols.ellipsis), "$text-muted"))
+        return (*head, (fit(nothing, max(1, cells - LABEL_CELLS - 1), ellipsis=symbols.ellipsis), "dim"))
     zone = ZoneInfo(zone_name)
     here = same_instant_elsewhere(fires[0], zone, local, now)
     room = cells - LABEL_CELLS - 1 - width(zone_name) - 2 - (width(here) + 3 if here else 0)
@@ -132,7 +148,7 @@ def fires_line(
             break
         shown.append(text)
     rest = f"  {symbols.separator}  ".replace("  ", " ") + here if here else ""
-    return (*head, (shown[0], "bold"), ("".join(f"  {text}" for text in shown[1:]), ""), (f"  {zone_name}{rest}", "$text-muted"))
+    return (*head, (shown[0], "bold"), ("".join(f"  {text}" for text in shown[1:]), ""), (f"  {zone_name}{rest}", "dim"))
 
 
 def same_instant_elsewhere(fire: datetime, zone: tzinfo, local: tzinfo | None, now: datetime) -> str:
@@ -157,33 +173,41 @@ def balance_text(counts: StreamCounts) -> str:
     return f"{count(counts.read)} read {'=' if counts.balanced else '!='} {' + '.join(parts)}"
 
 
+def balance_within(counts: StreamCounts, cells: int) -> str:
+    """`balance_text`, its words cut short where there is no room for them."""
+    text = balance_text(counts)
+    if width(text) <= cells:
+        return text
+    for word, short in (("unchanged", "unch."), ("filtered", "filt."), ("rejected", "rej.")):
+        text = text.replace(word, short)
+    return text
+
+
+def last_sync_text(at: datetime | None, seconds: float | None, now: datetime) -> str:
+    """When the last sync ended and how long it took; empty before the first."""
+    return "" if at is None else f"{past(at, now)}, took {duration(seconds)}"
+
+
+def past(at: datetime, now: datetime) -> str:
+    """An instant of the past, to the minute: a quiet screen stays quiet."""
+    return "just now" if timedelta(0) <= now - at < timedelta(minutes=1) else ago(at, now)
+
+
 def last_sync_lines(
-    outcome: Outcome | None,
-    at: datetime | None,
-    seconds: float | None,
-    size: int | None,
-    balance: str,
-    error: str,
-    now: datetime,
-    cells: int,
-    symbols: Glyphs,
+    outcome: Outcome | None, size: int | None, balance: str, error: str, cells: int, symbols: Glyphs
 ) -> tuple[Line, ...]:
-    """How the last finished sync went; two lines where one is too short."""
-    if outcome is None or at is None:
+    """How the last finished sync went: how it balances, or its error."""
+    if outcome is None:
         text = "It has not run yet: press r to sync now."
-        return ((*labelled(symbols.waiting, "No sync", "$text-muted"), (text, "$text-muted")),)
+        return ((*labelled(symbols.waiting, "No sync", "dim"), (text, "dim")),)
     word, glyph, style = OUTCOMES[outcome]
-    when = f"{ago(at, now)}, took {duration(seconds)}" + (f", {byte_size(size)}" if size else "")
-    detail = clean(error, limit=TEXT_LIMIT) if outcome is Outcome.FAILED and error else balance
     room = cells - LABEL_CELLS - 1
     head = labelled(getattr(symbols, glyph), word, style)
-    tone = "$text-error" if outcome is Outcome.FAILED else "$text-muted"
-    if width(when) + 3 + width(detail) <= room:
-        return ((*head, (when, ""), (f" {symbols.separator} ", "$text-muted"), (detail, tone)),)
-    return (
-        (*head, (fit(when, room, ellipsis=symbols.ellipsis), "")),
-        ((" " * LABEL_CELLS, ""), (fit(detail, room, ellipsis=symbols.ellipsis), tone)),
-    )
+    if outcome is Outcome.FAILED and error:
+        first, *rest = wrapped(error, room, 2, symbols.ellipsis)
+        return ((*head, (first, "$text-error")), *(((" " * LABEL_CELLS, ""), (line, "$text-error")) for line in rest))
+    detail = f"{balance}, {byte_size(size)}" if size else balance
+    return ((*head, (fit(detail if width(detail) <= room else balance, room, ellipsis=symbols.ellipsis), "")),)
 
 
 def caption(activity: Activity, attempt: int | None, status: str, next_fire_at: datetime | None, now: datetime) -> str:
@@ -203,33 +227,34 @@ def caption(activity: Activity, attempt: int | None, status: str, next_fire_at: 
     return f"next {until(next_fire_at, now)}"
 
 
-def life_line(
-    created: datetime,
-    claimed: datetime | None,
-    started: datetime | None,
-    finished: datetime | None,
-    state: SyncState,
-    outcome: Outcome | None,
-    zone: tzinfo | None,
-    symbols: Glyphs,
-) -> Line:
-    """A sync through Created, Pending, Executing and Completed, each with its time; what lies ahead is dim."""
+def life_line(sync: SyncRow, zone: tzinfo | None, cells: int, symbols: Glyphs) -> Line:
+    """A sync through Created, Pending, Executing, Completed, with times; for want of room, with the time since the step before."""
+    line = _life_line(sync, zone, symbols, exact=True)
+    if sum(width(text) for text, _ in line) <= cells:
+        return line
+    return _life_line(sync, zone, symbols, exact=False)
+
+
+def _life_line(sync: SyncRow, zone: tzinfo | None, symbols: Glyphs, *, exact: bool) -> Line:
     order = list(SyncState)
-    reached = order.index(state)
+    reached = order.index(sync.state)
     pieces: list[tuple[str, str]] = []
-    for index, (step, at) in enumerate(zip(order, (created, claimed, started, finished), strict=True)):
-        skipped = index <= reached and at is None
-        done = index < reached or state is SyncState.COMPLETED
-        style = "$text-muted" if index > reached or skipped else "" if done else "$text-accent bold"
-        glyph = symbols.unchecked if index > reached or skipped else symbols.check if done else symbols.running
-        if step is SyncState.COMPLETED and outcome is not None:
-            word, glyph_name, tone = OUTCOMES[outcome]
-            glyph, style, label = getattr(symbols, glyph_name), f"{tone} bold", f"Completed: {word}"
-        else:
-            label = STATES[step]
+    before: datetime | None = None
+    times = (sync.created_at, sync.claimed_at, sync.started_at, sync.finished_at)
+    for index, (step, at) in enumerate(zip(order, times, strict=True)):
+        label, style = STATES[step], ""
+        if step is SyncState.COMPLETED and sync.outcome is not None:
+            word, glyph, style = OUTCOMES[sync.outcome]
+            label = f"{getattr(symbols, glyph)} {label}: {word}" if exact else f"{getattr(symbols, glyph)} {label}"
+        elif index > reached or at is None:
+            style = "dim"
+        elif index == reached:
+            label, style = f"{symbols.running} {label}", "$text-accent bold"
         if index:
-            pieces.append((f" {symbols.arrow} ", "$text-muted"))
-        pieces.append((f"{glyph} {label}", style))
+            pieces.append((f" {symbols.arrow} ", "dim"))
+        pieces.append((label, style))
         if at is not None:
-            pieces.append((f" {at.astimezone(zone):%H:%M:%S}", "$text-muted"))
+            since = "" if exact or before is None else f" +{duration((at - before).total_seconds())}"
+            pieces.append((since or f" {at.astimezone(zone):%H:%M:%S}", "dim"))
+            before = at
     return tuple(pieces)

@@ -57,14 +57,14 @@ def pattern_lines(groups: Sequence[FailureGroup], most: int, now: datetime, cell
     lines: list[Line] = []
     for group in groups[:most]:
         last = f"last {ago(group.last, now)}"
-        often = fit(f"{count(group.count)}×" if not symbols.arrow.isascii() else f"{count(group.count)}x", 6, "right")
+        often = fit(f"{count(group.count)}×" if not symbols.arrow.isascii() else f"{count(group.count)}x", 4, "right")
         room = max(8, cells - width(often) - width(last) - 7)
         lines.append(
             (
                 (f" {symbols.cross} ", "$text-error"),
                 (f"{often} ", "bold"),
                 (fit(clean(group.message, limit=500), room, ellipsis=symbols.ellipsis), ""),
-                (f"  {last}", "$text-muted"),
+                (f"  {last}", "dim"),
             )
         )
     if len(groups) > most and lines:

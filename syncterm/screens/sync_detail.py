@@ -15,7 +15,7 @@ from syncterm.actions import ACTIONS, Scope, bindings
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.model import Outcome, StreamCounts, SyncState
 from syncterm.screens.base import DashboardScreen
-from syncterm.screens.connector_summary import LABEL_CELLS, REMEDIES, balance_text, labelled, life_line, wrapped
+from syncterm.screens.connector_summary import LABEL_CELLS, REMEDIES, balance_within, labelled, life_line, wrapped
 from syncterm.screens.logs_pane import LogsPane
 from syncterm.text import NOTHING, Glyphs, ago, byte_size, clean, count, duration, fit, width
 from syncterm.widgets.history_table import OUTCOME_LOOKS, started_text, status_cell, trigger_text
@@ -153,7 +153,7 @@ class SyncDetailScreen(DashboardScreen):
     DEFAULT_CSS = """
     SyncDetailScreen {
         #head { height: auto; padding: 0 1; background: $background; }
-        ContentSwitcher { height: 1fr; }
+        ContentSwitcher { width: 1fr; height: 1fr; }
         ContentSwitcher > Vertical { height: 1fr; }
         #record { height: auto; background: $panel; padding: 0 1; }
     }
@@ -285,27 +285,26 @@ class SyncDetailScreen(DashboardScreen):
 
         def line(label: str, text: str, style: str = "") -> Line:
             shown = clean(text, limit=2000)
-            return (*labelled(" ", label, "$text-muted"), (fit(shown, min(room, width(shown)), ellipsis=symbols.ellipsis), style))
+            return (*labelled(" ", label, "dim"), (fit(shown, min(room, width(shown)), ellipsis=symbols.ellipsis), style))
 
         sign, word = status_cell(row, symbols)
-        tone = {"good": "$text-success", "bad": "$text-error", "running": "$text-accent"}.get(sign.style, "$text-muted")
+        tone = {"good": "$text-success", "bad": "$text-error", "running": "$text-accent"}.get(sign.style, "dim")
         when = f"{started_text(row.started_at, now, None)}, {ago(row.started_at, now)}" if row.started_at else "waits for its turn"
         took = f", took {duration(row.duration.total_seconds())}" if row.duration is not None else ""
         by = trigger_text(row.trigger, row.reason, row.requested_by, row.missed)
         lines: list[Line] = [(*labelled(sign.text.strip(), word.text, tone), (f"{clean(by, limit=300)}, {when}{took}", ""))]
         if row.error_message:
             for index, text in enumerate(wrapped(row.error_message, room, ERROR_LINES, symbols.ellipsis)):
-                label = labelled(" ", "Error", "$text-muted") if not index else ((" " * LABEL_CELLS, ""),)
+                label = labelled(" ", "Error", "dim") if not index else ((" " * LABEL_CELLS, ""),)
                 lines.append((*label, (text, "$text-error" if row.outcome is Outcome.FAILED else "")))
             if row.outcome is Outcome.FAILED and row.error_class is not None:
                 lines.append(line("To do", REMEDIES[row.error_class]))
         if row.cancel_requested_by:
             lines.append(line("Cancelled by", row.cancel_requested_by))
-        lines.append(line("Records", f"{balance_text(row.counts)}, {byte_size(row.counts.bytes)}"))
+        lines.append(line("Records", f"{balance_within(row.counts, room - 10)}, {byte_size(row.counts.bytes)}"))
         if row.summary:
             lines.append(line("Resumes", row.summary))
-        life = life_line(row.created_at, row.claimed_at, row.started_at, row.finished_at, row.state, row.outcome, None, symbols)
-        lines.append((*labelled(" ", "Life", "$text-muted"), *life))
+        lines.append(((" ", ""), *life_line(row, None, cells - 2, symbols)))
         return tuple(lines)
 
     def _attempt_row(self, attempt: AttemptRow) -> Row:

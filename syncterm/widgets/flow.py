@@ -44,6 +44,8 @@ class FlowPicture:
     stopping: bool = False
     caption: str = ""
     """What the link says while nothing runs: idle, queued, paused."""
+    footnote: str = ""
+    """What it says below that: when the last sync was."""
     stream: str = ""
     records: int | None = None
     bytes: int | None = None
@@ -87,7 +89,7 @@ def _box(end: FlowEnd, cells: int, symbols: Glyphs) -> tuple[Line, ...]:
     rule = symbols.horizontal * (cells - 5 - width(title))
     top: Line = ((f"{top_left}{symbols.horizontal} ", frame), (title, f"{frame} bold"), (f" {rule}{top_right}", frame))
     rows: list[Line] = [top]
-    for text, style in ((end.name, "bold"), (end.detail, "$text-muted")):
+    for text, style in ((end.name, "bold"), (end.detail, "dim")):
         rows.append(
             (
                 (f"{symbols.vertical} ", frame),
@@ -107,8 +109,8 @@ def _link(picture: FlowPicture, cells: int, symbols: Glyphs) -> tuple[Line, ...]
 
     if not picture.running:
         shaft = symbols.horizontal * (inner - 2)
-        arrow: Line = ((" ", ""), (f"{shaft}{symbols.running} ", "$text-muted"), (" ", ""))
-        return centered("", ""), arrow, centered(clean(picture.caption), "$text-muted"), centered("", "")
+        arrow: Line = ((" ", ""), (f"{shaft}{symbols.running} ", "dim"), (" ", ""))
+        return centered("", ""), arrow, centered(clean(picture.caption), ""), centered(clean(picture.footnote), "dim")
     tone = "$text-warning" if picture.stopping else "$text-success"
     return (
         centered(_rate(picture), tone),
@@ -151,14 +153,14 @@ def _bar(picture: FlowPicture, cells: int, tone: str, symbols: Glyphs) -> Line:
     share = picture.share
     if share is None or cells < 12:
         text = "" if picture.bytes is None else byte_size(picture.bytes)
-        return ((" ", ""), (fit(text, cells, "center"), "$text-muted"), (" ", ""))
+        return ((" ", ""), (fit(text, cells, "center"), "dim"), (" ", ""))
     percent = f" {int(share * 100):3d} %"
     room = cells - width(percent)
     full = int(share * room)
     return (
         (" ", ""),
         (symbols.blocks[-1] * full, tone),
-        (symbols.shade * (room - full), "$text-muted"),
+        (symbols.shade * (room - full), "dim"),
         (percent, ""),
         (" ", ""),
     )

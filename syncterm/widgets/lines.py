@@ -30,6 +30,8 @@ class Lines(Widget):
     DEFAULT_CSS = """
     Lines {
         height: auto;
+        background: $background;
+        color: $foreground;
         text-wrap: nowrap;
         text-overflow: ellipsis;
     }

@@ -27,23 +27,22 @@ class RowView(ScrollView, can_focus=True):
     DEFAULT_CSS = """
     RowView {
         height: 1fr;
+        background: $surface;
+        color: $foreground;
         overflow-x: hidden;
         overflow-y: auto;
         text-wrap: nowrap;
         text-overflow: ellipsis;
         scrollbar-size-vertical: 1;
-        & > .row-view--heading {
-            color: $text-muted;
-            text-style: bold;
-        }
-        & > .row-view--cursor {
-            background: $block-cursor-blurred-background;
-        }
+        & > .row-view--heading { color: $foreground; background: $panel; text-style: bold; }
+        & > .row-view--cursor { color: $block-cursor-blurred-foreground; background: $block-cursor-blurred-background; }
         &:focus > .row-view--cursor {
             background: $block-cursor-background;
             color: $block-cursor-foreground;
             text-style: $block-cursor-text-style;
         }
+        &:nocolor > .row-view--cursor, &:ansi > .row-view--cursor { text-style: reverse; }
+        &:nocolor > .row-view--heading, &:ansi > .row-view--heading { text-style: bold underline; }
     }
     """
 
@@ -154,12 +153,10 @@ class RowView(ScrollView, can_focus=True):
         return self._strip(line, cells, "row-view--cursor" if index == self.cursor else "")
 
     def _strip(self, line: Line, cells: int, component: str = "") -> Strip:
-        style = self.visual_style
+        style = self.get_visual_style(component) if component else self.visual_style
         if component == "row-view--cursor" and self.has_focus:
             # The cursor's own colours, whole: a coloured word on the cursor's background is hard to read.
             line = tuple((text, "") for text, _ in line)
-        if component:
-            style += self.get_visual_style(component, partial=True)
         strips = Visual.to_strips(self, content(line), cells, 1, style, pad=True)
         return strips[0] if strips else Strip.blank(cells, self.rich_style)
 

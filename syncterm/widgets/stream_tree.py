@@ -239,7 +239,7 @@ class StreamTree(RowView):
             return ()
         return (
             ((" No stream has been selected.", "bold"),),
-            ((" The source's catalog is read at the first connection test or sync: press ", "$text-muted"), ("c", "bold $primary")),
+            ((" The source's catalog is read at the first connection test or sync: press ", "dim"), ("c", "bold $primary")),
         )
 
     def heading(self, cells: int) -> Line:
@@ -274,11 +274,11 @@ class StreamTree(RowView):
     def _stream_line(self, stream: StreamEntry, widths: _Widths) -> Line:
         symbols = self._glyphs
         opened = symbols.sort_down if stream.name in self._open else symbols.running
-        tick = (symbols.check, "$text-success") if stream.selected else (symbols.unchecked, "$text-muted")
+        tick = (symbols.check, "$text-success") if stream.selected else (symbols.unchecked, "dim")
         chosen = sum(column.selected for column in stream.columns)
         total = len(stream.columns)
         columns = f"{count(total)} columns" if chosen == total else f"{chosen} of {count(total)}"
-        style = "bold" if stream.selected else "$text-muted"
+        style = "bold" if stream.selected else "dim"
         mode = MODE_NAMES[stream.sync_mode] if stream.selected else "not selected"
         return (
             (f"{opened} ", "$primary"),
@@ -286,15 +286,15 @@ class StreamTree(RowView):
             (" ", ""),
             *self._searched(stream.name, widths.name - 4, style, True),
             (" ", ""),
-            self._cell(columns if total else "not discovered", widths.type, "$text-muted"),
+            self._cell(columns if total else "not discovered", widths.type, "dim"),
             (" ", ""),
             self._cell(
                 mode,
                 widths.third,
-                "" if stream.selected else "$text-muted",
+                "" if stream.selected else "dim",
             ),
             (" ", ""),
-            self._cell(stream.note or self._key_and_cursor(stream), widths.last, "$text-warning" if stream.note else "$text-muted"),
+            self._cell(stream.note or self._key_and_cursor(stream), widths.last, "$text-warning" if stream.note else "dim"),
         )
 
     def _key_and_cursor(self, stream: StreamEntry) -> str:
@@ -323,19 +323,19 @@ class StreamTree(RowView):
             roles.append("not selected")
         elif not column.nullable and not roles:
             roles.append("required")
-        tick = (symbols.check, "$text-success") if used else (symbols.unchecked, "$text-muted")
-        muted = "" if used else "$text-muted"
+        tick = (symbols.check, "$text-success") if used else (symbols.unchecked, "dim")
+        muted = "" if used else "dim"
         return (
             ("    ", ""),
             tick,
             (" ", ""),
             *self._searched(column.name, widths.name - 6, muted, True),
             (" ", ""),
-            self._cell(column.type, widths.type, "$text-accent" if used else "$text-muted"),
+            self._cell(column.type, widths.type, "$text-accent" if used else "dim"),
             (" ", ""),
-            self._cell(column.native, widths.third, "$text-muted"),
+            self._cell(column.native, widths.third, "dim"),
             (" ", ""),
-            self._cell(", ".join(roles), widths.last, "" if used and roles else "$text-muted"),
+            self._cell(", ".join(roles), widths.last, "" if used and roles else "dim"),
         )
 
 
@@ -363,4 +363,4 @@ def describe_place(stream: StreamEntry, column: ColumnEntry | None, cells: int, 
         if stream.note:
             parts.append(clean(stream.note, limit=TEXT_LIMIT))
     text = " " + separator.join(parts)
-    return ((fit(text, max(cells, width(symbols.ellipsis)), ellipsis=symbols.ellipsis), "$text-muted"),)
+    return ((fit(text, max(cells, width(symbols.ellipsis)), ellipsis=symbols.ellipsis), "dim"),)

@@ -25,7 +25,7 @@ class TabStrip(StatusLine, can_focus=True):
     DEFAULT_CSS = """
     TabStrip {
         background: $panel;
-        color: $text-muted;
+        color: $foreground;
         &:focus { background: $panel-lighten-1; }
     }
     """
@@ -91,5 +91,5 @@ class TabStrip(StatusLine, can_focus=True):
         ]
         fill = self.size.width - sum(width(text) for text, _ in pieces) - width(self._hint) - 1
         if fill > 0:
-            pieces.append((" " * fill + self._hint + " ", "$text-muted"))
+            pieces.append((" " * fill + self._hint + " ", "dim"))
         self.show(pieces)
