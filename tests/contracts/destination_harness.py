@@ -24,7 +24,7 @@ from syncterm.engine.adapters import AdapterContext, parse_config
 from syncterm.engine.casting import cast
 from syncterm.engine.destinations.base import STATE_TABLE, Destination, destination_class
 from syncterm.engine.destinations.folder_names import folder_name
-from syncterm.engine.schema import Field
+from syncterm.engine.schema import Field, arrow_type
 from tests.servers.postgres import PostgresDatabase
 
 Row = tuple[Any, ...]
@@ -61,8 +61,15 @@ class DestinationHarness(ABC):
 
 def typed_rows(columns: Sequence[pa.Array], fields: Sequence[Field]) -> list[Row]:
     """Columns as they were read → rows of values in the fields' types, sorted."""
-    arrays = [cast(column, field.type) for column, field in zip(columns, fields, strict=True)]
+    arrays = [_typed(column, field) for column, field in zip(columns, fields, strict=True)]
     return sorted_rows(zip(*(comparable(array) for array in arrays), strict=True))
+
+
+def _typed(column: pa.Array, field: Field) -> pa.Array:
+    wanted = arrow_type(field.type)
+    if pa.types.is_timestamp(column.type) and field.type.name == "timestamptz" and column.type.tz and column.type.unit == "us":
+        return column.view(wanted)  # an instant is the same in every zone
+    return column if column.type == wanted else cast(column, field.type)
 
 
 def sorted_rows(rows: Any) -> list[Row]:

@@ -5,7 +5,8 @@ chosen so that no value is ever converted, and so that the logical type can be t
 
     boolean                      0 or 1
     int16 … int64, uint64        an integer; a uint64 beyond 2^63 - 1 is rejected (`out_of_range`)
-    float32, float64             a real; infinities are kept; NaN is rejected (`not_a_number`), SQLite would make it NULL
+    float32, float64             a real; infinities are kept, -0.0 becomes 0.0; NaN is rejected (`not_a_number`), SQLite would make
+                                 it NULL
     decimal                      its digits as text, all places: exact, unlike a real
     text, json, uuid             text, as it is
     binary                       a blob
