@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, literal, literal_column, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine.errors import ErrorClass
@@ -27,6 +27,7 @@ from syncterm.engine.status import log_status, sync_status
 from syncterm.engine.store.tables import (
     OPEN_SYNC,
     UNSUCCESSFUL_SYNC,
+    Instant,
     attempts,
     connectors,
     failed_records,
@@ -53,7 +54,7 @@ async def sync_page(
         edge = (await connection.execute(select(_s.created_at, _s.id).where(_s.id == before))).first()
         if edge is None:
             return []
-        statement = statement.where(tuple_(_s.created_at, _s.id) < tuple_(edge.created_at, edge.id))
+        statement = statement.where(tuple_(_s.created_at, _s.id) < tuple_(literal(edge.created_at, Instant()), literal(edge.id)))
     if outcome is not None:
         statement = statement.where(_s.outcome == outcome)
         if outcome is not Outcome.SUCCESS:
