@@ -361,6 +361,19 @@ def keys_of(spec: ActionSpec, keymap: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(key.strip() for key in keymap.get(spec.id, spec.keys).split(","))
 
 
+def clashes(keymap: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """(key, action that gets it, action that loses it): keys that a keymap takes away without anybody having said so."""
+    found: dict[tuple[str, str], str] = {}
+    for scope in (Scope.CONNECTORS, Scope.CONNECTOR):
+        specs = (*in_scope(scope), *in_scope(Scope.APP))
+        for winner in (spec for spec in specs if spec.id in keymap):
+            for loser in (spec for spec in specs if spec is not winner):
+                for key in set(keys_of(winner, keymap)) & set(keys_of(loser, keymap)):
+                    if (key, loser.id) not in found and (key, winner.id) not in found:
+                        found[key, loser.id] = winner.id
+    return [(key, winner, loser) for (key, loser), winner in found.items()]
+
+
 _KEY_NAMES = {
     "slash": "/",
     "question_mark": "?",

@@ -12,17 +12,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from rich.text import Text
 from textual.app import App
-from textual.binding import Binding
-from textual.content import Content
-from textual.dom import DOMNode
 from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.signal import Signal
 
 from syncterm.account import account_name
-from syncterm.actions import ACTIONS, Argument, Scope, bindings
+from syncterm.actions import ACTIONS, Argument, Scope, bindings, clashes
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.events import EVERYTHING, Change, Subscription
 from syncterm.engine.model import Actor, Role
@@ -49,6 +48,7 @@ T = TypeVar("T")
 TICK = 1.0  # seconds between two looks at the countdown
 ERROR_TIMEOUT = 15.0  # seconds an error stays
 TRACEBACK_LIMIT = 20  # frames of a crash
+TRACEBACK_CHARACTERS = 20_000
 
 
 class ExitReason(StrEnum):
@@ -86,6 +86,13 @@ class EngineChanged(Message):
             message.change = self.change.merge(message.change)
             return True
         return False
+
+
+class AsciiScrollBarRender(ScrollBarRender):
+    """A scroll bar of whole cells, for terminals without block characters."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
 
 
 class SyncTermApp(App[None], inherit_bindings=False):
@@ -129,6 +136,7 @@ class SyncTermApp(App[None], inherit_bindings=False):
         super().__init__(ansi_color=None if self.appearance.colours else True)
         self.host = host
         self.ascii = self.appearance.ascii
+        self.set_class(self.ascii, "-ascii")
         self.glyphs = glyphs(self.ascii)
         self.read_only = read_only
         actor = actor or Actor(account_name(), Role.ADMINISTRATOR)
@@ -144,11 +152,12 @@ class SyncTermApp(App[None], inherit_bindings=False):
         self.engine_summary = EngineSummary(note=f"opening the store {self.glyphs.ellipsis}")
         self.engine_changes: Signal[Change] = Signal(self, "engine-changes")
         """Published in the screens' loop when rows may have changed."""
+        self.crash_report = ""
+        """What was printed at a crash."""
         self.last_connector_id: str | None = None
         """The connector whose own screen was open last."""
         self.connector_actions = ConnectorActions(self)
         self._subscription: Subscription | None = None
-        self._clashes: set[str] = set()
         self._frame = FrameDifference()
         for theme in own_themes():
             self.register_theme(theme)
@@ -164,8 +173,12 @@ class SyncTermApp(App[None], inherit_bindings=False):
         self._install_signal_handlers()
         self.set_interval(TICK, self.tick)
         self.call_after_refresh(self._open_store_soon)
+        if self.ascii:
+            ScrollBar.renderer = AsciiScrollBarRender
         if self.state.problem:
             self.notify(self.state.problem, severity="warning")
+        for key, winner, loser in clashes(self.settings.keymap):
+            self.notify(f"The key {key} does {winner} now; {loser} has lost it.", title="Keymap in config.toml", severity="warning")
 
     def _open_store_soon(self) -> None:
         self.run_worker(self._open_store(), group="store", exit_on_error=False)
@@ -189,6 +202,8 @@ class SyncTermApp(App[None], inherit_bindings=False):
     def on_unmount(self) -> None:
         if self._subscription is not None:
             self._subscription.close()
+        if self.ascii:
+            ScrollBar.renderer = ScrollBarRender
         self._remove_signal_handlers()
 
     def _install_signal_handlers(self) -> None:
@@ -316,10 +331,9 @@ class SyncTermApp(App[None], inherit_bindings=False):
         self.exit_reason = ExitReason.CRASH
         error = sys.exc_info()[1]
         lines = traceback.format_exception(error, limit=-TRACEBACK_LIMIT) if error is not None else ["unknown error\n"]
-        report = clean("".join(lines), newlines=True, limit=20_000)
-        self._exit_renderables.append(
-            Content(f"{report}\nsyncterm: the dashboard ended because of this error; it is a defect, please report it.\n")
-        )
+        report = clean("".join(lines), newlines=True, limit=TRACEBACK_CHARACTERS)
+        self.crash_report = f"{report}\nThe dashboard ended because of this error. It is a defect of syncterm: please report it."
+        self._exit_renderables.append(Text(self.crash_report))
         self._close_messages_no_wait()
 
     # --- Actions of the app
@@ -440,15 +454,3 @@ class SyncTermApp(App[None], inherit_bindings=False):
         """End the dashboard."""
         self.exit_reason = reason
         self.exit()
-
-    def handle_bindings_clash(self, clashed_bindings: set[Binding], node: DOMNode) -> None:
-        """Say once that the configured keys take a key away from another action."""
-        for binding in clashed_bindings:
-            name = f"{binding.key} ({binding.description or binding.action})"
-            if name not in self._clashes:
-                self._clashes.add(name)
-                self.notify(
-                    f"The key {name} is taken by another action of the keymap in config.toml.",
-                    severity="warning",
-                    timeout=ERROR_TIMEOUT,
-                )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.screen import Screen
 
 from syncterm.actions import ACTIONS, ActionSpec, Scope, allowed, in_scope, key_label, keys_of
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
 
 PINNED = ("palette", "help", "quit")
 """Actions that keep their place at the right of the footer."""
+
+
+@cache
+def bound_actions(screen: type[Screen[Any]]) -> frozenset[str]:
+    """The actions that a screen class binds itself, without their parameters."""
+    return frozenset(binding.action.partition("(")[0] for binding in screen.BINDINGS if isinstance(binding, Binding))
 
 
 class DashboardScreen(Screen[None]):
@@ -115,10 +123,13 @@ class DashboardScreen(Screen[None]):
         return self.reason_against(spec.id)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """True: can be done. None: shown dim, and the key says why. False: not bound (dangerous ones of a read-only dashboard)."""
+        """True: can be done. None: shown dim, and the key says why. False: not bound (dangerous ones of a read-only dashboard).
+
+        Only the registry's actions and those that a screen binds itself can be run here; Textual's others never.
+        """
         spec = ACTIONS.get(action)
         if spec is None or self.SCOPE not in spec.scopes:
-            return True
+            return action in bound_actions(type(self)) or action == "copy_text"
         if spec.dangerous and self.dashboard.read_only:
             return False
         return None if self.full_reason_against(spec) else True

@@ -19,7 +19,8 @@ from syncterm.actions import key_label
 from syncterm.text import Glyphs, clean, clip, fit, width
 
 TITLE_LIMIT = 46  # cells
-DETAIL_LIMIT = 46  # cells
+DETAIL_LIMIT = 60  # cells
+WIDTH_SHARE = 0.92  # of the screen, as in the dialogs' style
 
 Result = TypeVar("Result")
 
@@ -94,7 +95,7 @@ class Dialog(ModalScreen[Result]):
         padding: 0;
         scrollbar-size-vertical: 1;
         text-wrap: nowrap;
-        text-overflow: ellipsis;
+        text-overflow: clip;
     }
     """
 
@@ -133,8 +134,13 @@ class Dialog(ModalScreen[Result]):
         pieces.append((fit(clean(choice.title), self._titles_width, ellipsis=self._glyphs.ellipsis), dim))
         detail = choice.reason or choice.detail
         if detail:
-            pieces.append(("  " + clip(clean(detail), DETAIL_LIMIT, self._glyphs.ellipsis), dim or "dim"))
+            pieces.append(("  " + clip(clean(detail), self._detail_room(), self._glyphs.ellipsis), "dim"))
         return Content.assemble(*pieces)
+
+    def _detail_room(self) -> int:
+        keys = self._keys_width + 2 if self._keys_width else 0
+        inside = int(self.app.size.width * WIDTH_SHARE) - 4  # border and padding
+        return max(8, min(DETAIL_LIMIT, inside - 2 - keys - self._titles_width - 2))
 
     def _sign(self, choice: Choice) -> tuple[str, str]:
         return (f"{self._glyphs.check if choice.checked else ' '} ", "$success")
