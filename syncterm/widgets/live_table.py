@@ -74,6 +74,9 @@ __all__ = ["Cell", "CellValue", "Column", "LiveTable", "Row", "RowSource", "Tabl
 HEADER = 1
 """Lines above the first row."""
 
+SCROLLBAR = 1
+"""Cells at the right that the columns leave free, so that nothing shifts when the scrollbar comes."""
+
 LIVE_INTERVAL = 0.1
 """Least seconds between two rounds of live changes: at most ten repaints a second."""
 
@@ -334,7 +337,7 @@ class LiveTable(ScrollView, can_focus=True):
 
     def set_columns(self, columns: Sequence[Column]) -> None:
         self.columns = tuple(columns)
-        self._column_offset = min(self._column_offset, furthest_offset(self.columns, self.size.width))
+        self._column_offset = min(self._column_offset, furthest_offset(self.columns, self._breadth))
         self._rearrange()
 
     def set_source(self, source: RowSource, query: TableQuery | None = None) -> None:
@@ -532,6 +535,11 @@ class LiveTable(ScrollView, can_focus=True):
     # --- Moving -----------------------------------------------------------------------------------------------------------------
 
     @property
+    def _breadth(self) -> int:
+        """Cells for columns."""
+        return max(0, self.size.width - SCROLLBAR)
+
+    @property
     def _page(self) -> int:
         """Rows that fit."""
         return max(1, self.size.height - HEADER)
@@ -584,7 +592,7 @@ class LiveTable(ScrollView, can_focus=True):
         self._move(self.count - 1)
 
     def action_columns(self, step: int) -> None:
-        offset = max(0, min(self._column_offset + step, furthest_offset(self.columns, self.size.width)))
+        offset = max(0, min(self._column_offset + step, furthest_offset(self.columns, self._breadth)))
         if offset != self._column_offset:
             self._column_offset = offset
             self._rearrange()
@@ -727,7 +735,7 @@ class LiveTable(ScrollView, can_focus=True):
             self._load_rows()
 
     def on_resize(self) -> None:
-        self._column_offset = min(self._column_offset, furthest_offset(self.columns, self.size.width))
+        self._column_offset = min(self._column_offset, furthest_offset(self.columns, self._breadth))
         self._rearrange()
         if self._selection.keys:
             self._set_scroll(self.scroll_offset.y)
@@ -740,7 +748,7 @@ class LiveTable(ScrollView, can_focus=True):
         super().notify_style_update()
 
     def _rearrange(self) -> None:
-        self._arrangement = arrange(self.columns, self.size.width, self._column_offset)
+        self._arrangement = arrange(self.columns, self._breadth, self._column_offset)
         self._strips.clear()
         self.refresh()
 
@@ -808,9 +816,9 @@ class LiveTable(ScrollView, can_focus=True):
             shown = clip(title, room, glyph.ellipsis) + sign
             pieces.append(lead + fit(shown, place.width, place.column.align))
             at = place.x + place.width
-        line = fit("".join(pieces), breadth, ellipsis="")
+        line = "".join(pieces)
         if arrangement.more_right:
-            line = fit(line, breadth - 1, ellipsis="") + glyph.more_right
+            line = fit(line, self._breadth - 1, ellipsis="") + glyph.more_right
         return self._line([(line, ("header",))], breadth)
 
     def _row_line(self, key: str, state: int, breadth: int) -> Strip:
@@ -866,7 +874,7 @@ class LiveTable(ScrollView, can_focus=True):
             else:
                 segments.append((text, names))
         if used < breadth:
-            base = ("cursor",) if segments and segments[0][1] == ("cursor",) else ("row",)
-            segments.append((" " * (breadth - used), base))
+            text, names = segments.pop() if segments else ("", ("row",))
+            segments.append((text + " " * (breadth - used), names))
         strip = Strip([Segment(text, self._style(*names)) for text, names in segments], max(used, breadth))
         return strip.crop(0, breadth) if used > breadth else strip

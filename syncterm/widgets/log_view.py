@@ -30,6 +30,7 @@ MOST_LINES = 1_000
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 TIME_WIDTH = 20
 LEVEL_WIDTH = 8
+SCROLLBAR = 1
 SIDE_STEP = 8
 """Cells one step to the side scrolls."""
 
@@ -216,7 +217,7 @@ class LogView(ScrollView, can_focus=True):
         lines = clean(entry.text, newlines=True, limit=LONGEST_ENTRY).split("\n")
         if len(entry.text) > LONGEST_ENTRY or len(lines) > MOST_LINES:
             lines = [*lines[:MOST_LINES], f"{self._glyphs.ellipsis} cut: {len(entry.text):,} characters in all"]
-        breadth = max(10, self.size.width - self._gutter) if self.wrapping else 0
+        breadth = max(10, self.size.width - SCROLLBAR - self._gutter) if self.wrapping else 0
         first = True
         for line in lines:
             for piece in _wrapped(line, breadth) if breadth else (line,):
@@ -323,7 +324,7 @@ class LogView(ScrollView, can_focus=True):
         # What is scrolled out at the left is cut by cells, then a wide character cut in half leaves a blank.
         side = Strip([Segment(text, None)], width(text)).crop(self._side) if self._side else None
         text = text if side is None else side.text
-        text = clip(text, max(0, breadth - self._gutter), self._glyphs.ellipsis)
+        text = clip(text, max(0, breadth - SCROLLBAR - self._gutter), self._glyphs.ellipsis)
         found = "current" if index == self._current else "match"
         at = 0
         for match in self._pattern.finditer(text) if self._pattern is not None else ():

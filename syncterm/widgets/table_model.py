@@ -19,6 +19,10 @@ STYLE_NAMES = ("good", "bad", "warning", "running", "muted", "accent", "strong")
 """The style names a cell may carry; each is a component class ``live-table--<name>``. Any other name shows the row's own style."""
 
 
+LEAST_CUT = 4
+"""Cells a column needs at least when it has to be cut."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """A piece of text in one plain style."""
@@ -113,19 +117,16 @@ class Arrangement:
 def arrange(columns: Sequence[Column], width: int, offset: int = 0) -> Arrangement:
     """Fit columns onto a line of `width` cells.
 
-    With an offset of 0 columns are left out by priority until the rest fits. With a greater offset the first column stays, the next
-    `offset` are skipped, and those that follow are shown, whatever their priority.
+    With an offset of 0 columns are left out by priority until the rest fits. With a greater offset the first column stays, and the
+    others pass by it one at a time, whatever their priority. A column that does not fit even alone beside the first is cut.
     """
     if not columns:
         return Arrangement((), False, False)
     room = width - LEAD - TAIL
-    shown = list(columns) if offset == 0 else [columns[0], *columns[1 + offset :]]
-    while offset == 0 and _needed(shown) > room:
-        last = max(range(1, len(shown)), key=lambda index: (shown[index].priority, index), default=0)
-        if last == 0 or shown[last].priority == 0:
-            break
-        del shown[last]
-    while len(shown) > 1 and _needed(shown) > room:
+    shown = _by_priority(columns, room) if offset == 0 else [columns[0], *columns[1 + _skipped(columns, room, offset) :]]
+    while len(shown) > 2 and _needed(shown) > room:
+        shown.pop()
+    if len(shown) == 2 and room - shown[0].width - GAP < min(LEAST_CUT, shown[1].width):
         shown.pop()
     flexible = [column.id for column in shown if column.flexible]
     spare = max(0, room - _needed(shown))
@@ -148,12 +149,28 @@ def arrange(columns: Sequence[Column], width: int, offset: int = 0) -> Arrangeme
 
 def furthest_offset(columns: Sequence[Column], width: int) -> int:
     """The greatest useful offset for `arrange`: the one that brings the last column into view."""
-    if len(columns) < 2 or _needed(columns) <= width - LEAD - TAIL:
+    room = width - LEAD - TAIL
+    if len(columns) < 2 or _needed(columns) <= room:
         return 0
-    for offset in range(1, len(columns) - 1):
-        if _needed([columns[0], *columns[1 + offset :]]) <= width - LEAD - TAIL:
-            return offset
-    return len(columns) - 2
+    offset = 1
+    while (skipped := _skipped(columns, room, offset)) < len(columns) - 2 and _needed([columns[0], *columns[1 + skipped :]]) > room:
+        offset += 1
+    return offset
+
+
+def _by_priority(columns: Sequence[Column], room: int) -> list[Column]:
+    shown = list(columns)
+    while _needed(shown) > room:
+        last = max(range(1, len(shown)), key=lambda index: (shown[index].priority, index), default=0)
+        if last == 0 or shown[last].priority == 0:
+            break
+        del shown[last]
+    return shown
+
+
+def _skipped(columns: Sequence[Column], room: int, offset: int) -> int:
+    """Columns passed by at an offset. Where some were left out by priority, the first step only brings those back."""
+    return offset - 1 if len(_by_priority(columns, room)) < len(columns) else offset
 
 
 def _needed(columns: Sequence[Column]) -> int:
