@@ -90,7 +90,7 @@ def leftovers(harness: DestinationHarness) -> list[str]:
 
 
 def test_another_process_that_has_claimed_wins(harness: DestinationHarness, loader: Loader) -> None:
-    """A newer engine claims while an older one is between write and commit; where it is kept out, as long as the older one lives."""
+    """A newer engine claims while an older one is between write and commit; where it is kept out, once the older one is dead."""
     load(harness.make(), target(), batch(OLD))
     process = loader(SyncMode.REPLACE, 2, "write")
     if isinstance(harness, DuckDBHarness):

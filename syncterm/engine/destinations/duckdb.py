@@ -49,7 +49,7 @@ from syncterm.engine.errors import (
     SynctermError,
 )
 from syncterm.engine.model import CheckStep
-from syncterm.engine.path_policy import refuse_path
+from syncterm.engine.paths import check_path
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -163,7 +163,7 @@ class DuckDBDestination(Destination):
 
     def path(self) -> Path:
         """The database file. Raises: ConfigError: where it may not be written."""
-        return refuse_path(self.config.path, self.context)
+        return check_path(self.config.path, self.context)
 
     def schema(self, collection: str) -> str:
         """The schema that a collection means. Raises: ConfigError: where it cannot be one."""

@@ -30,7 +30,7 @@ from syncterm.engine.destinations.manifest import MANIFEST_NAME, Manifest, Table
 from syncterm.engine.destinations.rules import StateRow, check_target, disk_full, fold
 from syncterm.engine.errors import ConfigError, DestinationError, PermissionDeniedError
 from syncterm.engine.model import CheckStep, SyncMode
-from syncterm.engine.path_policy import refuse_path
+from syncterm.engine.paths import check_path
 
 if TYPE_CHECKING:
     from syncterm.engine.destinations.file_load import FileLoad
@@ -162,7 +162,7 @@ class FileDestination(Destination):
 
     def root(self) -> Path:
         """The destination's folder. Raises: ConfigError: where it may not be written."""
-        return refuse_path(self.config.path, self.context)
+        return check_path(self.config.path, self.context)
 
     def collection(self, collection: str) -> Path:
         """The folder of a collection."""

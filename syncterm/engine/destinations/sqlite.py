@@ -33,7 +33,7 @@ from syncterm.engine.errors import (
     PermissionDeniedError,
 )
 from syncterm.engine.model import CheckStep
-from syncterm.engine.path_policy import refuse_path
+from syncterm.engine.paths import check_path
 
 if TYPE_CHECKING:
     from syncterm.engine.destinations.sqlite_load import SQLiteLoad
@@ -146,7 +146,7 @@ class SQLiteDestination(Destination):
 
     def path(self) -> Path:
         """The database file. Raises: ConfigError: where it may not be written."""
-        return refuse_path(self.config.path, self.context)
+        return check_path(self.config.path, self.context)
 
     def connect(self, path: Path, *, make: bool = False) -> sqlite3.Connection:
         """A connection in autocommit, to be used from one thread at a time.
