@@ -1,0 +1,3 @@
+"""Other products on the same work."""
+
+from __future__ import annotations
