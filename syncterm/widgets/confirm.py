@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -26,6 +26,9 @@ TYPING_FROM = 10
 INNER_WIDTH = 68
 """Cells between the borders of the dialog on a terminal of 80 columns or more."""
 
+MARGIN = 6
+"""Cells of border and padding on both sides."""
+
 NAME_WIDTH = 30
 """Cells for a name; the id follows it, so that names that look alike can be told apart."""
 
@@ -38,17 +41,18 @@ class Target:
     name: str
 
 
-def listed(targets: Sequence[Target], *, ellipsis: str = "…", bullet: str = "•") -> list[str]:
-    """The lines that name the targets: at most `NAMES_SHOWN`, then how many more; cleaned, each no wider than the dialog.
+def listed(targets: Sequence[Target], breadth: int = INNER_WIDTH, *, ellipsis: str = "…", bullet: str = "•") -> list[str]:
+    """The lines that name the targets: at most `NAMES_SHOWN`, then how many more; cleaned, each at most `breadth` cells.
 
     The id stands beside every name that differs from it. A name alone cannot be trusted to tell things apart: Cyrillic letters,
     names given twice, a real escape character and its escaped look.
     """
     lines = []
+    room = min(NAME_WIDTH, max(4, breadth // 2 - 2))
     for target in targets[:NAMES_SHOWN]:
-        line = f"{bullet} {clip(exact(target.name) or '(no name)', NAME_WIDTH, ellipsis)}"
+        line = f"{bullet} {clip(exact(target.name) or '(no name)', room, ellipsis)}"
         if target.id != target.name:
-            line += "  " + clip(exact(target.id), INNER_WIDTH - width(line) - 2, ellipsis)
+            line += "  " + clip(exact(target.id), breadth - width(line) - 2, ellipsis)
         lines.append(line)
     if len(targets) > NAMES_SHOWN:
         lines.append(f"{ellipsis} and {len(targets) - NAMES_SHOWN:,} more")
@@ -86,7 +90,7 @@ class Confirm(ModalScreen[bool]):
         }
         &.-dangerous #confirm-dialog { border: round $error; }
         #confirm-title { text-style: bold; width: 1fr; }
-        #confirm-body { height: auto; max-height: 16; margin: 1 0; }
+        #confirm-body { height: auto; margin: 1 0; }
         #confirm-names { width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
         #confirm-consequences { width: 1fr; margin-top: 1; }
         #confirm-ask { width: 1fr; }
@@ -136,9 +140,8 @@ class Confirm(ModalScreen[bool]):
         with Vertical(id="confirm-dialog"):
             yield Static(Content(self._title), id="confirm-title")
             with VerticalScroll(id="confirm-body", can_focus=False):
-                lines = listed(self.targets, ellipsis=self._glyphs.ellipsis, bullet=self._glyphs.bullet)
-                if lines:
-                    yield Static(Content("\n".join(lines)), id="confirm-names")
+                if self.targets:
+                    yield Static(self._names(INNER_WIDTH), id="confirm-names")
                 if self._consequences:
                     yield Static(Content("\n".join(self._consequences)), id="confirm-consequences")
             if self.phrase:
@@ -153,6 +156,15 @@ class Confirm(ModalScreen[bool]):
                     disabled=bool(self.phrase),
                     variant="error" if self.has_class("-dangerous") else "primary",
                 )
+
+    def _names(self, breadth: int) -> Content:
+        return Content("\n".join(listed(self.targets, breadth, ellipsis=self._glyphs.ellipsis, bullet=self._glyphs.bullet)))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Keep the buttons on the screen and the ids on their lines, however small the terminal."""
+        self.query_one("#confirm-body").styles.max_height = max(1, event.size.height - (11 if self.phrase else 8))
+        if self.targets:
+            self.query_one("#confirm-names", Static).update(self._names(min(INNER_WIDTH, event.size.width - MARGIN)))
 
     def on_mount(self) -> None:
         self.query_one("#confirm-typed" if self.phrase else "#confirm-cancel").focus()
