@@ -99,7 +99,8 @@ class DashboardScreen(Screen[None]):
         keymap = self.dashboard.settings.keymap
         keys: list[FooterKey] = []
         for spec in (*in_scope(self.SCOPE), *in_scope(Scope.APP)):
-            state = self.check_action(spec.id, ()) if spec.footer else False
+            node = self if self.SCOPE in spec.scopes else self.app
+            state = node.check_action(spec.id, ()) if spec.footer else False
             if state is not False:
                 label = key_label(keys_of(spec, keymap)[0], ascii=self.dashboard.ascii)
                 keys.append(FooterKey(spec.id, label, spec.footer, enabled=bool(state), pinned=spec.id in PINNED))

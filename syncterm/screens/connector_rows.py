@@ -79,7 +79,7 @@ class Look:
         if self.dates is Dates.ABSOLUTE:
             return instant.astimezone().strftime(self.date_format)
         if timedelta(0) < instant - self.now < timedelta(minutes=1):
-            return "in < 1 min"
+            return "< 1 min"
         return until(instant, self.now)
 
 
@@ -152,7 +152,7 @@ def last_sync_cells(row: ConnectorRow, look: Look) -> CellValue:
 def row_cells(row: ConnectorRow, look: Look) -> Row:
     """Every column of one connector. Texts are cleaned by the table."""
     glyphs = look.glyphs
-    next_sync = "due, waits" if row.due_since is not None else look.future(row.next_fire_at)
+    next_sync = "waits" if row.due_since is not None else look.future(row.next_fire_at)
     return {
         "name": row.name,
         "source": (
@@ -211,11 +211,11 @@ class ConnectorSource:
     def columns(self) -> tuple[Column, ...]:
         """Every column there is, in the order of the chooser; those of `DEFAULT_COLUMNS` are shown unless a person chose others."""
         return (
-            Column("name", "Name", 15, flexible=True, tooltip=self._id),
+            Column("name", "Name", 14, flexible=True, tooltip=self._id),
             Column("source", f"Source {self._look().glyphs.arrow} Destination", 20, flexible=True, priority=5),
             Column("status", "Status", 16, flexible=True, priority=1, tooltip=self._reason),
             Column("last_sync", "Last Sync", self._instant_width(12), priority=2, tooltip=self._last_sync),
-            Column("next_sync", "Next Sync", self._instant_width(10), priority=3, tooltip=self._next_sync),
+            Column("next_sync", "Next Sync", self._instant_width(9), priority=3, tooltip=self._next_sync),
             Column("schedule", "Schedule", 15, priority=6),
             Column("records", "Records", 9, align="right", priority=7),
             Column("duration", "Duration", 8, align="right", priority=8),

@@ -15,7 +15,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from syncterm.actions import ACTIONS, ActionSpec, Argument, Scope, key_label, keys_of
+from syncterm.actions import ACTIONS, ActionSpec, Argument, Scope, allowed, key_label, keys_of
 from syncterm.engine.errors import SynctermError
 from syncterm.screens.connector_rows import SORTS, STATUS_ORDER
 from syncterm.text import clean, clip, fit
@@ -154,6 +154,8 @@ class PaletteScreen(ModalScreen[None]):
 
     async def _find(self, text: str) -> None:
         spec, argument = split(self._specs, text)
+        if spec is not None and self._role_reason(spec):
+            spec, text = None, spec.command
         self._commands = await self._arguments(spec, argument) if spec is not None else self._actions(text)
         choices = self.query_one(OptionList)
         choices.clear_options()
@@ -165,15 +167,21 @@ class PaletteScreen(ModalScreen[None]):
         commands = []
         for spec in matching(self._specs, text):
             here = self._here(spec)
-            reason = self._reason(spec) if here else ""
+            barred = self._role_reason(spec)
+            reason = barred or (self._reason(spec) if here else "")
             completes = (
                 f"{spec.command} "
-                if spec.argument is not Argument.NONE and (reason or not here or spec.id in ("open", "filter"))
+                if not barred and spec.argument is not Argument.NONE and (reason or not here or spec.id in ("open", "filter"))
                 else ""
             )
             word = f"{spec.command} {spec.argument.value.upper()}" if spec.argument is not Argument.NONE else spec.command
             commands.append(Command(spec, word, spec.title, reason="" if completes else reason, completes=completes))
         return commands
+
+    def _role_reason(self, spec: ActionSpec) -> str:
+        if allowed(spec, self.dashboard.actor.role):
+            return ""
+        return "This dashboard is read-only." if self.dashboard.read_only else f"Needs the role {spec.role}."
 
     def _reason(self, spec: ActionSpec) -> str:
         node = self._under if Scope.APP not in spec.scopes else self.app
