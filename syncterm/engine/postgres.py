@@ -141,7 +141,8 @@ def explain(error: BaseException, config: PostgresConfig, side: Side) -> Syncter
         )
     if isinstance(error, OSError):
         return side.unavailable(f"The connection to {place} failed: {error.strerror or error}.", remedy="Try again later.")
-    if isinstance(error, asyncpg.InterfaceError):
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+        # The latter is what asyncpg raises where the server's goodbye has arrived, but nobody has looked at it yet.
         return side.unavailable(f"The connection to {place} was lost: {error}.", remedy="Try again later.")
     return side.failed(f"{place}: {type(error).__name__}: {error}")
 

@@ -93,6 +93,8 @@ class Session:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._interrupted = False
+        self._broken = False
+        """Whether the interrupt has reached the loop."""
         self._open: set[Connection] = set()
         """Every connection; touched on the loop only."""
         self._idle: list[Connection] = []
@@ -104,7 +106,7 @@ class Session:
 
         try:
             yield
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
             if self._interrupted:
                 raise CancelledSyncError("The sync was cancelled.") from None
             raise explain(error, self.config, self.side) from None
@@ -124,6 +126,7 @@ class Session:
         try:
             return future.result()
         except CancelledError:
+            coroutine.close()  # it may never have begun
             raise CancelledSyncError("The sync was cancelled.") from None
 
     async def _guard(self, coroutine: Coroutine[Any, Any, _T], timeout: float | None) -> _T:
@@ -199,10 +202,17 @@ class Session:
             rows: list[Any] = self.run(connection.fetch(sql, *arguments), READ_TIMEOUT)
             return rows
 
-    def execute(self, connection: Connection, sql: str, timeout: float | None = READ_TIMEOUT) -> str:
-        """Run statements without arguments, several in one go; the last one's tag. Raises: SynctermError."""
+    def execute(self, connection: Connection, sql: str, *, unlimited: bool = False) -> str:
+        """Run statements without arguments, several in one go; the last one's tag.
+
+        Args:
+            unlimited: for statements whose time depends on the number of rows; else it ends after `READ_TIMEOUT` seconds.
+
+        Raises:
+            SynctermError: as `explain` says.
+        """
         with self.typed_errors():
-            tag: str = self.run(connection.execute(sql), timeout)
+            tag: str = self.run(connection.execute(sql), None if unlimited else READ_TIMEOUT)
             return tag
 
     def copy_out(self, connection: Connection, query: str) -> Iterator[bytes]:
@@ -275,8 +285,12 @@ class Session:
         self.cut(connection)
 
     def cut(self, connection: Connection) -> None:
-        """End a connection at once, with whatever it is doing; never raises, never blocks."""
-        self._post(self._cut, connection)
+        """End a connection at once, with whatever it is doing; never raises, never blocks.
+
+        After an interrupt it lives for `INTERRUPT_GRACE` more, so that the server learns that it is to stop.
+        """
+        if not self._interrupted:
+            self._post(self._cut, connection)
 
     def _cut(self, connection: Connection) -> None:
         self._open.discard(connection)
@@ -294,6 +308,9 @@ class Session:
 
     def _break(self) -> None:
         """Cancel every task; asyncpg then asks the server to cancel, over a second connection. Cut what is left after a moment."""
+        if self._broken:
+            return  # the tasks under way now are the ones that ask the server
+        self._broken = True
         loop = asyncio.get_running_loop()
         for task in asyncio.all_tasks(loop):
             task.cancel()
@@ -325,10 +342,12 @@ class Session:
             with suppress(Exception):  # whatever is wrong with it, it is cut below
                 async with asyncio.timeout(CLOSE_TIMEOUT / 2):
                     await connection.close()
-        for task in others:
-            task.cancel()
         if others:
-            await asyncio.wait(others, timeout=INTERRUPT_GRACE)
+            _, asking = await asyncio.wait(others, timeout=INTERRUPT_GRACE)
+            for task in asking:
+                task.cancel()
+            if asking:
+                await asyncio.wait(asking, timeout=INTERRUPT_GRACE)
         self._cut_all()
         await asyncio.sleep(0)  # lets the transports close
 

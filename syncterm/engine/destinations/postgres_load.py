@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from asyncpg import Connection
 
-COMMIT_TIMEOUT = 60.0
-"""Seconds to wait for the answer to COMMIT."""
 _VALIDATED = ("json", "jsonb", "uuid")
 """Native types whose values a PostgreSQL source has validated."""
 
@@ -162,7 +160,7 @@ class PostgresLoad(Load):
         if self._upserts and current is not None and not self._replaces:
             if not has_key(self._session, self._connection, current, self.target.primary_key):
                 self._make_key(self._name)
-            written = _count(self._execute(merge_sql(self.target, stage, self._name)))
+            written = _count(self._execute(merge_sql(self.target, stage, self._name), unlimited=True))
             self._execute(f"DROP TABLE {stage}")
             return written
         written = self._staged
@@ -179,7 +177,8 @@ class PostgresLoad(Load):
         stage, latest = self._qualified(self._stage or ""), fresh_name(f"{RESERVED}stage_")
         name = self._qualified(latest)
         self._execute(create_sql(self.target, name))
-        written = _count(self._execute(f"INSERT INTO {name} ({column_list(self.target)}) {latest_sql(self.target, stage)}"))
+        insert = f"INSERT INTO {name} ({column_list(self.target)}) {latest_sql(self.target, stage)}"
+        written = _count(self._execute(insert, unlimited=True))
         self._execute(f"DROP TABLE {stage}")
         self._make_key(name)
         self._stage = latest
@@ -204,9 +203,9 @@ class PostgresLoad(Load):
         check_types(current, self.target, f"{self._described}, which cannot be replaced because other objects depend on it,")
         self._execute(f"LOCK TABLE {self._name} IN SHARE ROW EXCLUSIVE MODE")
         self._execute(add_columns_sql(current, self.target, self._name))
-        self._execute(f"DELETE FROM {self._name}")
+        self._execute(f"DELETE FROM {self._name}", unlimited=True)
         columns = column_list(self.target)
-        self._execute(f"INSERT INTO {self._name} ({columns}) SELECT {columns} FROM {stage}")
+        self._execute(f"INSERT INTO {self._name} ({columns}) SELECT {columns} FROM {stage}", unlimited=True)
         self._execute(f"DROP TABLE {stage}")
         if self._upserts and not has_key(self._session, self._connection, current, self.target.primary_key):
             self._make_key(self._name)
@@ -214,7 +213,7 @@ class PostgresLoad(Load):
     def _make_key(self, name: str) -> None:
         """Make the unique index that an upsert needs. Raises: ConfigError: where rows with equal keys are there already."""
         try:
-            self._execute(key_sql(self.target, name))
+            self._execute(key_sql(self.target, name), unlimited=True)
         except DestinationError as error:
             if "(SQLSTATE 23505)" not in error.message:  # unique_violation
                 raise
@@ -238,7 +237,7 @@ class PostgresLoad(Load):
 
     def _end_transaction(self) -> None:
         try:
-            tag = self._execute("COMMIT", timeout=COMMIT_TIMEOUT)
+            tag = self._execute("COMMIT")
         except SynctermError as error:
             if not error.transient:
                 raise
@@ -256,9 +255,9 @@ class PostgresLoad(Load):
     def _qualified(self, name: str) -> str:
         return f"{quote_name(self._schema)}.{quote_name(name)}"
 
-    def _execute(self, sql: str, timeout: float | None = None) -> str:
-        """Run statements as long as they take; nothing for an empty text."""
-        return self._session.execute(self._connection, sql, timeout) if sql else ""
+    def _execute(self, sql: str, *, unlimited: bool = False) -> str:
+        """Run statements, if need be as long as they take; nothing for an empty text."""
+        return self._session.execute(self._connection, sql, unlimited=unlimited) if sql else ""
 
 
 def _count(tag: str) -> int:
