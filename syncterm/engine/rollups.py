@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import and_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -54,36 +54,38 @@ async def record_finished(connection: AsyncConnection, sync: FinishedSync) -> No
         "bytes": sync.bytes,
         "duration_ms": milliseconds,
     }
-    await _add_to_hour(connection, sync, counts, milliseconds)
-    ends = (
+    hour = sync.finished_at.replace(minute=0, second=0, microsecond=0)
+    of_hour = and_(rollup_hours.c.hour_at == hour, rollup_hours.c.trigger == sync.trigger)
+    before = (
         await connection.execute(
-            select(connectors.c.source_id, connectors.c.destination_id).where(connectors.c.id == sync.connector_id)
+            select(connectors.c.source_id, connectors.c.destination_id, rollup_hours.c.histogram)
+            .outerjoin(rollup_hours, of_hour)
+            .where(connectors.c.id == sync.connector_id)
         )
     ).one()
-    day = sync.finished_at.replace(hour=0, minute=0, second=0, microsecond=0)
-    statement = _INSERT[connection.dialect.name](rollup_days)
-    await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[rollup_days.c.subject_id, rollup_days.c.day_at],
-            set_={name: rollup_days.c[name] + statement.excluded[name] for name in _COUNTED},
-        ),
-        [{"subject_id": subject, "day_at": day, **counts} for subject in (sync.connector_id, *ends) if subject is not None],
-    )
-
-
-async def _add_to_hour(connection: AsyncConnection, sync: FinishedSync, counts: Mapping[str, int], milliseconds: int) -> None:
-    hour = sync.finished_at.replace(minute=0, second=0, microsecond=0)
-    is_row = (rollup_hours.c.hour_at == hour) & (rollup_hours.c.trigger == sync.trigger)
-    text = (await connection.execute(select(rollup_hours.c.histogram).where(is_row))).scalar()
-    histogram = Counter(parse_histogram(text or "{}"))
+    histogram = Counter(parse_histogram(before.histogram or "{}"))
     if sync.outcome is Outcome.SUCCESS:
         histogram[bin_of(milliseconds)] += 1
-    new_text = json.dumps(dict(sorted(histogram.items())), separators=(",", ":"))
-    if text is None:
-        await connection.execute(insert(rollup_hours).values(hour_at=hour, trigger=sync.trigger, **counts, histogram=new_text))
-    else:
-        changes = {name: rollup_hours.c[name] + count for name, count in counts.items() if count}
-        await connection.execute(update(rollup_hours).where(is_row).values(**changes, histogram=new_text))
+    text = json.dumps(dict(sorted(histogram.items())), separators=(",", ":"))
+    upsert = _INSERT[connection.dialect.name]
+    hours = upsert(rollup_hours)
+    await connection.execute(
+        hours.on_conflict_do_update(
+            index_elements=[rollup_hours.c.hour_at, rollup_hours.c.trigger],
+            set_={"histogram": text, **{name: rollup_hours.c[name] + hours.excluded[name] for name in _COUNTED}},
+        ),
+        {"hour_at": hour, "trigger": sync.trigger, "histogram": text, **counts},
+    )
+    day = sync.finished_at.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = upsert(rollup_days)
+    subjects = (sync.connector_id, before.source_id, before.destination_id)
+    await connection.execute(
+        days.on_conflict_do_update(
+            index_elements=[rollup_days.c.subject_id, rollup_days.c.day_at],
+            set_={name: rollup_days.c[name] + days.excluded[name] for name in _COUNTED},
+        ),
+        [{"subject_id": subject, "day_at": day, **counts} for subject in subjects if subject is not None],
+    )
 
 
 def bin_of(milliseconds: int) -> int:

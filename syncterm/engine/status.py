@@ -113,22 +113,32 @@ def is_broken(facts: ConnectorFacts) -> bool:
 
 def connector_status(facts: ConnectorFacts) -> ConnectorStatus:
     """The label of a connector."""
-    if facts.paused_by is not None:
+    return connector_label(paused=facts.paused_by is not None, incomplete=is_incomplete(facts), broken=is_broken(facts))
+
+
+def connector_label(*, paused: bool, incomplete: bool, broken: bool) -> ConnectorStatus:
+    """The label of a connector, from what its facts come down to."""
+    if paused:
         return ConnectorStatus.PAUSED
-    if is_incomplete(facts):
+    if incomplete:
         return ConnectorStatus.INCOMPLETE
-    return ConnectorStatus.BROKEN if is_broken(facts) else ConnectorStatus.ACTIVE
+    return ConnectorStatus.BROKEN if broken else ConnectorStatus.ACTIVE
 
 
 def job_status(facts: ConnectorFacts) -> JobStatus:
-    """The label of a job. A cancelled sync is not a failed one."""
-    if facts.paused_by is not None:
+    """The label of a job."""
+    return job_label(paused=facts.paused_by is not None, activity=facts.activity, last_outcome=facts.last_outcome)
+
+
+def job_label(*, paused: bool, activity: Activity, last_outcome: Outcome | None) -> JobStatus:
+    """The label of a job, from what its facts come down to. A cancelled sync is not a failed one."""
+    if paused:
         return JobStatus.PAUSED
-    if facts.activity is Activity.QUEUED or (facts.activity is Activity.IDLE and facts.last_outcome is None):
+    if activity is Activity.QUEUED or (activity is Activity.IDLE and last_outcome is None):
         return JobStatus.PENDING
-    if facts.activity is not Activity.IDLE:
+    if activity is not Activity.IDLE:
         return JobStatus.RUNNING
-    return JobStatus.FAILED if facts.last_outcome is Outcome.FAILED else JobStatus.COMPLETED
+    return JobStatus.FAILED if last_outcome is Outcome.FAILED else JobStatus.COMPLETED
 
 
 def tile_status(status: ConnectorStatus) -> TileStatus:

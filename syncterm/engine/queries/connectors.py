@@ -28,7 +28,7 @@ from syncterm.engine.status import (
     job_status,
     sync_fails,
 )
-from syncterm.engine.store.tables import connectors, destinations, sources, streams
+from syncterm.engine.store.tables import LIVE_CONNECTOR, connectors, destinations, sources, streams
 from syncterm.engine.why import WhyFacts, why
 
 NEXT_FIRES = 5
@@ -39,7 +39,6 @@ _LONGEST_TEXT = 255  # characters of the longest column that is searched: a long
 _REASON_SHOWN = 200  # characters of a reason's first line
 
 _c = connectors.c
-_LIVE = _c.deleted_at.is_(None)
 _RUNNING = (Activity.RUNNING, Activity.BACKING_OFF, Activity.CANCELLING)
 
 
@@ -99,7 +98,7 @@ def _is(condition: ColumnElement[bool], *, inverse: bool) -> ColumnElement[bool]
 
 
 def _text_conditions(query: ConnectorQuery) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [_LIVE]
+    conditions: list[ColumnElement[bool]] = [LIVE_CONNECTOR]
     if query.text:
         found = or_(
             _contains(_c.name, query.text),
@@ -145,28 +144,30 @@ def keys_statement(query: ConnectorQuery) -> Select[Any]:
 
 async def connector_keys(connection: AsyncConnection, query: ConnectorQuery) -> list[str]:
     """See `Queries.connector_keys`."""
-    return [row.id for row in await connection.execute(keys_statement(query))]
+    # As one text: a tenth of the time that thousands of rows take to get here. SQLite keeps a subquery's order for this function.
+    listed = keys_statement(query).subquery()
+    text = (await connection.execute(select(func.group_concat(listed.c.id, " ")))).scalar()
+    return text.split(" ") if text else []
 
 
 async def connector_counts(connection: AsyncConnection, query: ConnectorQuery) -> ConnectorCounts:
     """See `Queries.connector_counts`."""
-    status, job, broken = expressions.connector_status(), expressions.job_status(), expressions.is_broken()
     statement = (
-        select(status.label("status"), job.label("job"), broken.label("broken"), func.count().label("number"))
+        select(expressions.summary().label("summary"), func.count().label("number"))
         .where(*_text_conditions(query))
-        .group_by(literal_column("1"), literal_column("2"), literal_column("3"))
+        .group_by(literal_column("1"))
     )
     by_status = dict.fromkeys(ConnectorStatus, 0)
     by_job = dict.fromkeys(JobStatus, 0)
     matching = 0
     for row in await connection.execute(statement):
-        of_status, of_job = ConnectorStatus(row.status), JobStatus(row.job)
+        of_status, of_job, broken = expressions.read_summary(row.summary)
         by_status[of_status] += row.number
         by_job[of_job] += row.number
         if (
             (not query.statuses or of_status in query.statuses)
             and (not query.job_statuses or of_job in query.job_statuses)
-            and (row.broken or not query.failures_only)
+            and (broken or not query.failures_only)
         ):
             matching += row.number
     total, running, queued = await activity_counts(connection)
@@ -175,7 +176,7 @@ async def connector_counts(connection: AsyncConnection, query: ConnectorQuery) -
 
 async def activity_counts(connection: AsyncConnection) -> tuple[int, int, int]:
     """All connectors; those whose sync runs; those whose sync is queued."""
-    rows = await connection.execute(select(_c.activity, func.count()).where(_LIVE).group_by(_c.activity))
+    rows = await connection.execute(select(_c.activity, func.count()).where(LIVE_CONNECTOR).group_by(_c.activity))
     by_activity = {Activity(activity): number for activity, number in rows}
     running = sum(by_activity.get(activity, 0) for activity in _RUNNING)
     return sum(by_activity.values()), running, by_activity.get(Activity.QUEUED, 0)
@@ -208,7 +209,7 @@ def _rows_statement() -> Select[Any]:
         select(connectors, *_ENDS)
         .outerjoin(sources, sources.c.id == _c.source_id)
         .outerjoin(destinations, destinations.c.id == _c.destination_id)
-        .where(_LIVE)
+        .where(LIVE_CONNECTOR)
     )
 
 

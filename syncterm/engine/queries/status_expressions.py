@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, String, and_, case, cast, literal, not_, o
 
 from syncterm.engine.errors import ErrorClass
 from syncterm.engine.model import Activity, CheckResult, CredentialsState, Outcome, ScheduleKind
-from syncterm.engine.status import ConnectorStatus, JobStatus
+from syncterm.engine.status import ConnectorStatus, JobStatus, connector_label, job_label
 from syncterm.engine.store.tables import connectors, destinations, sources
 
 _c = connectors.c
@@ -91,3 +91,28 @@ def schedule_text() -> ColumnElement[str]:
 def schedule_rank() -> ColumnElement[int]:
     """Intervals sort first, then cron expressions, then manual ones."""
     return case((_c.schedule_kind == ScheduleKind.INTERVAL, 0), (_c.schedule_kind == ScheduleKind.CRON, 1), else_=2)
+
+
+_OUTCOMES = (None, *Outcome)
+_ACTIVITIES = tuple(Activity)
+
+
+def summary() -> ColumnElement[int]:
+    """What a connector's labels come down to, as one small number: cheap to count by. `read_summary` reads it."""
+    outcome = case({outcome.value: rank for rank, outcome in enumerate(_OUTCOMES) if outcome}, value=_c.last_outcome, else_=0)
+    activity = case({activity.value: rank for rank, activity in enumerate(_ACTIVITIES)}, value=_c.activity, else_=0)
+    flags = (_c.paused_by.is_not(None), is_incomplete(), is_broken())
+    number: ColumnElement[int] = activity * len(_OUTCOMES) + outcome
+    for flag in flags:
+        number = number * 2 + case((flag, 1), else_=0)
+    return number
+
+
+def read_summary(number: int) -> tuple[ConnectorStatus, JobStatus, bool]:
+    """A connector's label, its job's label, and whether it is broken, paused or not."""
+    number, broken = divmod(number, 2)
+    number, incomplete = divmod(number, 2)
+    number, paused = divmod(number, 2)
+    activity, outcome = divmod(number, len(_OUTCOMES))
+    job = job_label(paused=bool(paused), activity=_ACTIVITIES[activity], last_outcome=_OUTCOMES[outcome])
+    return connector_label(paused=bool(paused), incomplete=bool(incomplete), broken=bool(broken)), job, bool(broken)

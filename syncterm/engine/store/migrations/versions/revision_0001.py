@@ -222,17 +222,74 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_connectors_source_id_sources")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_connectors")),
     )
-    op.create_index("ix_connectors_changed_at_id", "connectors", ["changed_at", "id"], unique=False)
-    op.create_index("ix_connectors_created_at_id", "connectors", ["created_at", "id"], unique=False)
-    op.create_index("ix_connectors_destination", "connectors", ["destination_id"], unique=False)
+    op.create_index("ix_connectors_changed_at", "connectors", ["changed_at"], unique=False)
     op.create_index(
         "ix_connectors_due", "connectors", ["next_fire_at"], unique=False, sqlite_where=sa.text("next_fire_at IS NOT NULL")
     )
-    op.create_index("ix_connectors_last_duration_ms_id", "connectors", ["last_duration_ms", "id"], unique=False)
-    op.create_index("ix_connectors_last_records_id", "connectors", ["last_records", "id"], unique=False)
-    op.create_index("ix_connectors_last_sync_at_id", "connectors", ["last_sync_at", "id"], unique=False)
-    op.create_index("ix_connectors_next_fire_at_id", "connectors", ["next_fire_at", "id"], unique=False)
-    op.create_index("ix_connectors_source", "connectors", ["source_id"], unique=False)
+    op.create_index(
+        "ix_connectors_live_activity",
+        "connectors",
+        ["activity", "id"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_connectors_live_created",
+        "connectors",
+        ["created_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_connectors_live_destination",
+        "connectors",
+        ["destination_id", "source_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_connectors_live_duration",
+        "connectors",
+        ["last_duration_ms", "id"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_connectors_live_last_sync",
+        "connectors",
+        ["last_sync_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_connectors_live_next_fire",
+        "connectors",
+        ["next_fire_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_connectors_live_records",
+        "connectors",
+        ["last_records", "id"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_connectors_live_source",
+        "connectors",
+        ["source_id", "destination_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
     op.create_index(
         "uq_connectors_live_name",
         "connectors",
@@ -355,4 +412,11 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["sync_id"], ["syncs.id"], name=op.f("fk_sync_streams_sync_id_syncs"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("sync_id", "stream", name=op.f("pk_sync_streams")),
     )
-    op.create_index("ix_connectors_lower_name_id", "connectors", [sa.text("lower(name)"), "id"], unique=False)
+    op.create_index(
+        "ix_connectors_live_name",
+        "connectors",
+        [sa.text("lower(name)"), "id"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
