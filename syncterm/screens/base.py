@@ -66,9 +66,11 @@ class DashboardScreen(Screen[None]):
     # --- Picture
 
     def compose(self) -> ComposeResult:
-        yield Header(self.dashboard.glyphs)
+        self._header = Header(self.dashboard.glyphs)
+        self._footer = Footer()
+        yield self._header
         yield from self.compose_body()
-        yield Footer()
+        yield self._footer
 
     def on_mount(self) -> None:
         self.set_class(self.dashboard.header_hidden, "-no-header")
@@ -84,7 +86,7 @@ class DashboardScreen(Screen[None]):
         """Show crumbs, badges and the engine's state as they are now; only the cells that changed are sent."""
         if not self.is_mounted:
             return
-        header = self.query_one(Header)
+        header = self._header
         read_only = (Badge("READ-ONLY", loud=True),) if self.dashboard.read_only else ()
         header.set_crumbs(self.crumbs())
         header.set_badges((*read_only, *self.badges()))
@@ -93,7 +95,7 @@ class DashboardScreen(Screen[None]):
     def update_footer(self) -> None:
         """Show the keys of this screen, dim where they do nothing now."""
         if self.is_mounted:
-            self.query_one(Footer).set_keys(self._footer_keys())
+            self._footer.set_keys(self._footer_keys())
 
     def _footer_keys(self) -> list[FooterKey]:
         keymap = self.dashboard.settings.keymap

@@ -96,10 +96,14 @@ class ConnectorsScreen(DashboardScreen):
     def compose_body(self) -> ComposeResult:
         self._source = ConnectorSource(self.dashboard.host, self.look, self._fetched)
         self._restore()
-        yield StatusTabs(id="status-tabs")
+        self._tabs = StatusTabs(id="status-tabs")
+        self._table = ConnectorTable(
+            _NothingYet(), self._columns(), query=self._stored_query, ascii=self.dashboard.ascii, id="table"
+        )
+        yield self._tabs
         yield FilterBar(FILTER_FIELDS, placeholder="text   !text   source:pg   status:broken", id="filter")
         with Container(id="body"):
-            yield ConnectorTable(_NothingYet(), self._columns(), query=self._stored_query, ascii=self.dashboard.ascii, id="table")
+            yield self._table
             yield Static(id="notice")
             yield ConnectorDetails(id="details")
 
@@ -112,7 +116,7 @@ class ConnectorsScreen(DashboardScreen):
 
     @property
     def table(self) -> ConnectorTable:
-        return self.query_one(ConnectorTable)
+        return self._table
 
     @property
     def records(self) -> dict[str, ConnectorRow]:
@@ -154,7 +158,7 @@ class ConnectorsScreen(DashboardScreen):
             number = by_status.get(status, 0) if self.counts is not None else None
             sign = status_glyph(status, self.dashboard.glyphs)
             tabs.append(StatusTab(status, status, number, sign, _TAB_STYLES[STATUS_STYLES[status]]))
-        self.query_one(StatusTabs).set_tabs(tabs, self._statuses or frozenset({ALL}))
+        self._tabs.set_tabs(tabs, self._statuses or frozenset({ALL}))
 
     def _by_status(self) -> dict[str, int]:
         return {str(status): number for status, number in self.counts.by_status.items()} if self.counts is not None else {}
@@ -206,7 +210,7 @@ class ConnectorsScreen(DashboardScreen):
     async def _count(self) -> None:
         wanted = connector_query(self.table.table_query)
         counts = await self.dashboard.attempt(lambda engine: engine.queries.connector_counts(wanted))
-        if counts is None:
+        if counts is None or not self.query("#notice"):
             return
         self.counts = counts
         self._notice(NOTHING_YET if counts.total == 0 else ())

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -117,12 +117,32 @@ STANDARD = (
 
 
 async def fill(database: Database, seeds: Sequence[Seed]) -> None:
-    """Write those connectors, with their sources and destinations, and an engine that holds the lease from this process."""
+    """Write sources and destinations, and an engine that holds the lease from this process; then those connectors."""
     common = {"config": "{}", "credentials": "ok", "created_at": NOW - timedelta(days=60), "created_by": "ana", "updated_at": NOW}
     async with database.write() as connection:
         for table, names in ((sources, SOURCES), (destinations, DESTINATIONS)):
             for name, type_ in names.items():
                 await connection.execute(insert(table).values(id=connector_id(name), name=name, type=type_, **common))
+        await connection.execute(lease.delete())
+        await connection.execute(
+            insert(lease).values(
+                id=1,
+                epoch=1,
+                holder="test",
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                user_name="ana",
+                acquired_at=NOW,
+                heartbeat_at=NOW,
+                expires_at=NOW + timedelta(days=1),
+            )
+        )
+    await add(database, seeds)
+
+
+async def add(database: Database, seeds: Sequence[Seed]) -> None:
+    """Write those connectors."""
+    async with database.write() as connection:
         for position, one in enumerate(seeds, start=1):
             values = {
                 "id": one.id,
@@ -146,20 +166,6 @@ async def fill(database: Database, seeds: Sequence[Seed]) -> None:
                 "changed_at": CHANGE_SEQUENCE,
             }
             await connection.execute(insert(connectors).values(values | dict(one.values)))
-        await connection.execute(lease.delete())
-        await connection.execute(
-            insert(lease).values(
-                id=1,
-                epoch=1,
-                holder="test",
-                pid=os.getpid(),
-                host=socket.gethostname(),
-                user_name="ana",
-                acquired_at=NOW,
-                heartbeat_at=NOW,
-                expires_at=NOW + timedelta(days=1),
-            )
-        )
 
 
 @pytest.fixture(autouse=True)
@@ -186,12 +192,16 @@ class Stage:
 
     def seed(self, *seeds: Seed) -> None:
         """Fill the store with those connectors; the standard ones where none are named."""
+        self.write(fill, seeds or STANDARD)
+
+    def write(self, writing: Callable[[Database, Sequence[Seed]], Awaitable[None]], seeds: Sequence[Seed]) -> None:
+        """Write to the store as another process would."""
 
         async def write() -> None:
             self.workspace.create()
             database = await Database.open(self.workspace.store_path, clock=self.clock)
             try:
-                await fill(database, seeds or STANDARD)
+                await writing(database, seeds)
             finally:
                 await database.close()
 
@@ -251,7 +261,8 @@ async def settle(pilot: Pilot[Any]) -> None:
     assert isinstance(app, SyncTermApp)
     screen = app.screen_stack[0]
     assert isinstance(screen, ConnectorsScreen)
-    table = screen.query_one(ConnectorTable)
+    await until(pilot, lambda: screen.query(ConnectorTable), "the screen is composed")
+    table = screen.table
     await until(
         pilot,
         lambda: app.store_error is not None or (app.opened.is_set() and table.is_settled and screen.counts is not None),
