@@ -94,6 +94,8 @@ class FilterBar(Widget):
         self._timer: Timer | None = None
         self._applied = ""
         self._return_to: Widget | None = None
+        self._holds_focus = False
+        """The line has the focus, or will have: Textual gives it later than it is asked for."""
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -123,6 +125,7 @@ class FilterBar(Widget):
         if text is not None:
             self._input.value = text
         self._input.focus()
+        self._holds_focus = True
 
     def keep(self) -> None:
         """Apply what is typed now, and give the focus back."""
@@ -138,11 +141,18 @@ class FilterBar(Widget):
         self._give_back_focus()
 
     def _give_back_focus(self) -> None:
-        if self._input.has_focus:
+        if self._holds_focus:
+            self._holds_focus = False
             if self._return_to is not None and self._return_to.is_attached:
                 self._return_to.focus()
             else:
-                self.screen.focus_next()
+                self.call_later(self.screen.focus_next)
+
+    def on_descendant_focus(self) -> None:
+        self._holds_focus = True
+
+    def on_descendant_blur(self) -> None:
+        self._holds_focus = False
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:

@@ -123,6 +123,21 @@ async def test_an_empty_line_hides_when_it_is_left() -> None:
         assert app.changes == []
 
 
+async def test_opened_and_left_at_once_the_focus_is_back() -> None:
+    app = BarApp()
+    async with app.run_test() as pilot:
+        bar, under = app.query_one(FilterBar), app.query_one("#under")
+        under.focus()
+        await pilot.pause()
+        for leave in (bar.keep, bar.close):
+            bar.open("x")
+            leave()
+            await pilot.pause()
+            await pilot.press("z")
+            assert app.focused is under
+            assert bar.value == ("x" if leave == bar.keep else "")
+
+
 async def test_what_is_pasted_is_cleaned() -> None:
     app = BarApp()
     async with app.run_test() as pilot:
