@@ -13,6 +13,7 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -54,9 +55,20 @@ class DestinationHarness(ABC):
         """All that is there, apart from syncterm's own state: name → content as text."""
 
     def make(self) -> Destination:
-        """A new adapter, as for a new sync."""
+        """A new adapter, as for a new sync; closed by `close_all`."""
         adapter = destination_class(self.type_)
-        return adapter(parse_config(adapter, self.document()), AdapterContext())
+        made = adapter(parse_config(adapter, self.document()), AdapterContext())
+        self._made.append(made)
+        return made
+
+    def close_all(self) -> None:
+        """Close every adapter made so far."""
+        while self._made:
+            self._made.pop().close()
+
+    @cached_property
+    def _made(self) -> list[Destination]:
+        return []
 
 
 def typed_rows(columns: Sequence[pa.Array], fields: Sequence[Field]) -> list[Row]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -39,9 +39,20 @@ class SourceHarness(ABC):
         """Make these the stream's rows, in this order, in the place of those that were there."""
 
     def make(self) -> Source:
-        """A new adapter, as for a new sync."""
+        """A new adapter, as for a new sync; closed by `close_all`."""
         adapter = source_class(self.type_)
-        return adapter(parse_config(adapter, self.document()), AdapterContext())
+        made = adapter(parse_config(adapter, self.document()), AdapterContext())
+        self._made.append(made)
+        return made
+
+    def close_all(self) -> None:
+        """Close every adapter made so far."""
+        while self._made:
+            self._made.pop().close()
+
+    @cached_property
+    def _made(self) -> list[Source]:
+        return []
 
 
 class DuckDBSourceHarness(SourceHarness):
@@ -94,9 +105,7 @@ class FileSourceHarness(SourceHarness):
             return
         with self.path.open("w", newline="", encoding="utf-8") as file:
             if self.format == "csv":
-                writer = csv.writer(file)
-                writer.writerow(COLUMNS)
-                writer.writerows(rows)
+                file.writelines(",".join(map(_cell, row)) + "\n" for row in (COLUMNS, *rows))
             else:
                 file.writelines(json.dumps(dict(zip(COLUMNS, row, strict=True))) + "\n" for row in rows)
 
@@ -117,6 +126,13 @@ class PostgresSourceHarness(SourceHarness):
         self.database.execute(
             f"drop table if exists shop.orders; create table shop.orders (id bigint, note text, seen bigint); {insert}"
         )
+
+
+def _cell(value: int | str | None) -> str:
+    """A cell of CSV: nothing is NULL, a quoted nothing is the empty text."""
+    if isinstance(value, str):
+        return '"' + value.replace('"', '""') + '"'
+    return "" if value is None else str(value)
 
 
 def _sql(value: int | str | None) -> str:
