@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import Table, and_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -55,11 +56,11 @@ async def record_finished(connection: AsyncConnection, sync: FinishedSync) -> No
         "duration_ms": milliseconds,
     }
     hour = sync.finished_at.replace(minute=0, second=0, microsecond=0)
-    of_hour = and_(rollup_hours.c.hour_at == hour, rollup_hours.c.trigger == sync.trigger)
+    day = hour.replace(hour=0)
     before = (
         await connection.execute(
             select(connectors.c.source_id, connectors.c.destination_id, rollup_hours.c.histogram)
-            .outerjoin(rollup_hours, of_hour)
+            .outerjoin(rollup_hours, and_(rollup_hours.c.hour_at == hour, rollup_hours.c.trigger == sync.trigger))
             .where(connectors.c.id == sync.connector_id)
         )
     ).one()
@@ -67,25 +68,26 @@ async def record_finished(connection: AsyncConnection, sync: FinishedSync) -> No
     if sync.outcome is Outcome.SUCCESS:
         histogram[bin_of(milliseconds)] += 1
     text = json.dumps(dict(sorted(histogram.items())), separators=(",", ":"))
-    upsert = _INSERT[connection.dialect.name]
-    hours = upsert(rollup_hours)
+    dialect = connection.dialect.name
     await connection.execute(
-        hours.on_conflict_do_update(
-            index_elements=[rollup_hours.c.hour_at, rollup_hours.c.trigger],
-            set_={"histogram": text, **{name: rollup_hours.c[name] + hours.excluded[name] for name in _COUNTED}},
-        ),
-        {"hour_at": hour, "trigger": sync.trigger, "histogram": text, **counts},
+        _adding(dialect, rollup_hours), {"hour_at": hour, "trigger": sync.trigger, "histogram": text, **counts}
     )
-    day = sync.finished_at.replace(hour=0, minute=0, second=0, microsecond=0)
-    days = upsert(rollup_days)
-    subjects = (sync.connector_id, before.source_id, before.destination_id)
+    subjects = [subject for subject in (sync.connector_id, before.source_id, before.destination_id) if subject is not None]
     await connection.execute(
-        days.on_conflict_do_update(
-            index_elements=[rollup_days.c.subject_id, rollup_days.c.day_at],
-            set_={name: rollup_days.c[name] + days.excluded[name] for name in _COUNTED},
-        ),
-        [{"subject_id": subject, "day_at": day, **counts} for subject in subjects if subject is not None],
+        _adding(dialect, rollup_days), [{"subject_id": subject, "day_at": day, **counts} for subject in subjects]
     )
+
+
+@cache
+def _adding(dialect: str, table: Table) -> Any:
+    """A statement that inserts a row, or adds its counts to the row of the same key and takes its other values."""
+    statement = _INSERT[dialect](table)
+    values = {
+        column.name: column + statement.excluded[column.name] if column.name in _COUNTED else statement.excluded[column.name]
+        for column in table.columns
+        if not column.primary_key
+    }
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=values)
 
 
 def bin_of(milliseconds: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -14,7 +13,7 @@ from syncterm.engine.model import CredentialsState
 from syncterm.engine.queries import status_expressions as expressions
 from syncterm.engine.queries.rows import EndpointRow
 from syncterm.engine.status import EndpointFacts, SourceStatus, source_status
-from syncterm.engine.store.tables import connectors, destinations, rollup_days, sources
+from syncterm.engine.store.tables import LIVE_CONNECTOR, connectors, destinations, rollup_days, sources
 
 RECORDS_PERIOD = timedelta(days=30)
 """How far back "Records Last 30 Days" looks."""
@@ -32,20 +31,16 @@ async def endpoint_rows(
         else (connectors.c.destination_id, connectors.c.source_id)
     )
     statement = select(own).where(own.c.deleted_at.is_(None)).order_by(func.lower(own.c.name), own.c.id)
-    used = and_(connectors.c.deleted_at.is_(None), own_id.is_not(None))
     if only is not None:
-        statement, used = statement.where(own.c.id == only), and_(used, own_id == only)
-    usage = await _usage(connection, own_id, used)
-    ends: dict[str, list[str]] = defaultdict(list)
-    pairs = select(own_id, other.c.name).join_from(connectors, other, other.c.id == other_id).where(used).distinct()
-    for id_, name in await connection.execute(pairs.order_by(own_id, func.lower(other.c.name))):
-        ends[id_].append(name)
+        statement = statement.where(own.c.id == only)
+    usage = await _usage(connection, own_id, only)
+    ends = await _other_ends(connection, own_id, other_id, other, only)
     records = await _records(connection, own, now, only)
     rows = (await connection.execute(statement)).all()
-    return [_endpoint_row(row, usage.get(row.id), tuple(ends.get(row.id, ())), records.get(row.id, 0)) for row in rows]
+    return [_endpoint_row(row, usage.get(row.id), ends.get(row.id, ()), records.get(row.id, 0)) for row in rows]
 
 
-async def _usage(connection: AsyncConnection, own_id: Any, used: Any) -> Mapping[str, Any]:
+async def _usage(connection: AsyncConnection, own_id: Any, only: str | None) -> Mapping[str, Any]:
     """Id → connectors, enabled ones, broken ones of those, and the latest success."""
     enabled = connectors.c.paused_by.is_(None)
     statement = (
@@ -56,10 +51,27 @@ async def _usage(connection: AsyncConnection, own_id: Any, used: Any) -> Mapping
             func.sum(cast(and_(enabled, expressions.is_broken()), Integer)).label("broken"),
             func.max(connectors.c.last_success_at).label("last_run"),
         )
-        .where(used)
+        .where(LIVE_CONNECTOR, own_id == only if only is not None else own_id.is_not(None))
         .group_by(own_id)
     )
     return {row.id: row for row in await connection.execute(statement)}
+
+
+async def _other_ends(
+    connection: AsyncConnection, own_id: Any, other_id: Any, other: Any, only: str | None
+) -> Mapping[str, tuple[str, ...]]:
+    """Id → names of the ends at the other side, sorted."""
+    statement = (
+        select(own_id, func.group_concat(other_id.distinct()))
+        .where(LIVE_CONNECTOR, other_id.is_not(None), own_id == only if only is not None else own_id.is_not(None))
+        .group_by(own_id)
+    )
+    found = {id_: text.split(",") for id_, text in await connection.execute(statement)}
+    named = select(other.c.id, other.c.name)
+    if only is not None:
+        named = named.where(other.c.id.in_(found.get(only, ())))
+    names = {row.id: row.name for row in await connection.execute(named)}
+    return {id_: tuple(sorted((names[other] for other in others), key=str.lower)) for id_, others in found.items()}
 
 
 async def _records(connection: AsyncConnection, own: Any, now: datetime, only: str | None) -> Mapping[str, int]:
