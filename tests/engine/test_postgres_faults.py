@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from syncterm.engine import postgres_session
+from syncterm.engine import postgres_copy, postgres_session
 from syncterm.engine.destinations.postgres import PostgresDestination
 from syncterm.engine.errors import (
     AuthenticationError,
@@ -41,6 +41,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time-outs short enough for a test."""
     monkeypatch.setattr(postgres_session, "CONNECT_TIMEOUT", 1.0)
     monkeypatch.setattr(postgres_session, "READ_TIMEOUT", 1.0)
+    monkeypatch.setattr(postgres_copy, "READ_TIMEOUT", 1.0)
 
 
 def connections(database: PostgresDatabase) -> int:
@@ -286,7 +287,10 @@ def test_a_slow_reader_is_not_a_silent_server(postgres_database: PostgresDatabas
     assert stream is not None
     pieces = adapter.read(StreamConfig("big", SyncMode.REPLACE), stream, stream.fields, None)
     count = next(pieces).records.num_rows
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite' AND now() - state_change > '1.5 s' AND datname = current_database()"
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event = 'ClientWrite' AND now() - state_change > '1.5 s'"
+    )
     wait_until(lambda: postgres_database.query(waiting) == [(1,)])
     assert count + sum(piece.records.num_rows for piece in pieces) == 60_000
     adapter.close()

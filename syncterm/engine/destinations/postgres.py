@@ -51,8 +51,7 @@ _STATE_DDL = (
     "connector_id text NOT NULL, stream text NOT NULL, table_name text NOT NULL, epoch bigint NOT NULL, sync_id text NOT NULL,"
     " cursor text, loads bigint NOT NULL, rows bigint NOT NULL, made_table boolean NOT NULL, PRIMARY KEY (connector_id, stream)"
 )
-_CLAIM_ATTEMPTS = 3
-"""Two engines that make the same schema or table at the same time: one of them is told that it exists."""
+_MAKE_ATTEMPTS = 3
 
 
 class PostgresDestination(Destination):
@@ -125,7 +124,7 @@ class PostgresDestination(Destination):
         connection = self.session.acquire()
         try:
             load = PostgresLoad(self, connection, schema, target)
-            load.expected_loads = self._claim(connection, schema, target, load.made_table)
+            load.expected_loads = self._claim(connection, schema, target, load)
             load.add_columns()
         except BaseException:
             self.session.cut(connection)
@@ -167,26 +166,20 @@ class PostgresDestination(Destination):
         rows = self.session.fetch(connection, f"SELECT {STATE_COLUMNS} FROM {state_table(schema)} {rest}")
         return [StateRow(*row) for row in rows]
 
-    def _claim(self, connection: Connection, schema: str, target: LoadTarget, made_table: bool) -> int:
+    def _claim(self, connection: Connection, schema: str, target: LoadTarget, load: PostgresLoad) -> int:
         """Write the target's epoch into the stream's state row, durably, before any row is read; how many loads it has seen.
 
         Raises:
             StaleEpochError: where a newer epoch is there.
         """
-        for attempt in range(1, _CLAIM_ATTEMPTS + 1):
-            try:
-                self._make_state(connection, schema)
-                break
-            except DestinationError:
-                self.session.execute(connection, "ROLLBACK")
-                if attempt == _CLAIM_ATTEMPTS or not self.has_state(connection, schema):
-                    raise
+        if not load.has_state:
+            self._make_state(connection, schema)
         row = ", ".join(quote_text(value) for value in (target.connector_id, target.stream, target.table))
         self.session.execute(connection, BEGIN)
         rows = self.session.fetch(
             connection,
             f"INSERT INTO {state_table(schema)} AS state VALUES ({row}, {target.epoch}, {quote_text(target.sync_id)}, NULL, 0, 0,"
-            f" {made_table}) ON CONFLICT (connector_id, stream) DO UPDATE SET epoch = greatest(state.epoch, excluded.epoch)"
+            f" {load.made_table}) ON CONFLICT (connector_id, stream) DO UPDATE SET epoch = greatest(state.epoch, excluded.epoch)"
             " RETURNING epoch, loads",
         )
         self.session.execute(connection, "COMMIT")
@@ -195,12 +188,23 @@ class PostgresDestination(Destination):
         return loads
 
     def _make_state(self, connection: Connection, schema: str) -> None:
-        """Make the schema and its state table where they are missing; asks for no right where they are not."""
-        if self.has_state(connection, schema):
-            return
-        made = self.session.fetch(connection, "SELECT 1 FROM pg_namespace WHERE nspname = $1", schema)
-        create = "" if made else f" CREATE SCHEMA {quote_name(schema)};"
-        self.session.execute(connection, f"{BEGIN};{create} CREATE TABLE {state_table(schema)} ({_STATE_DDL}); COMMIT")
+        """Make a state table, and its schema where it is missing.
+
+        Others may do the same at the same time: who comes too late is told that it exists, and looks again.
+        """
+        for attempt in range(1, _MAKE_ATTEMPTS + 1):
+            made = self.session.fetch(connection, "SELECT 1 FROM pg_namespace WHERE nspname = $1", schema)
+            create = "" if made else f" CREATE SCHEMA {quote_name(schema)};"
+            try:
+                self.session.execute(connection, f"{BEGIN};{create} CREATE TABLE {state_table(schema)} ({_STATE_DDL}); COMMIT")
+            except DestinationError:
+                self.session.execute(connection, "ROLLBACK")
+                if self.has_state(connection, schema):
+                    return
+                if attempt == _MAKE_ATTEMPTS:
+                    raise
+            else:
+                return
 
 
 def state_table(schema: str) -> str:

@@ -6,7 +6,7 @@ import binascii
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from syncterm.engine.postgres_session import CHUNK_BYTES
+from syncterm.engine.postgres_copy import CHUNK_BYTES
 
 if TYPE_CHECKING:
     import pyarrow as pa

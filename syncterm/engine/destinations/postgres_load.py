@@ -16,9 +16,8 @@ from syncterm.engine.destinations.postgres_table import (
     create_sql,
     find_table,
     fresh_name,
-    grants_sql,
+    grants_or_bound,
     has_key,
-    is_bound,
     key_sql,
     latest_sql,
     merge_sql,
@@ -70,7 +69,8 @@ class PostgresLoad(Load):
         self._staged = 0
         self._spelling = SpellingCheck()
         self._table = self._find(target.table)
-        rows = destination.read_state(connection, schema) if destination.has_state(connection, schema) else []
+        self.has_state = destination.has_state(connection, schema)
+        rows = destination.read_state(connection, schema) if self.has_state else []
         self.made_table = check_ownership(target, rows, self._table is not None, self._described, same=str)
         if self._table is not None and not self._replaces:
             check_types(self._table, target, self._described)
@@ -109,13 +109,14 @@ class PostgresLoad(Load):
         return faults
 
     def write(self, batches: Iterator[pa.RecordBatch]) -> None:
-        self._execute(BEGIN)
         table = self.target.table
+        create = ""
         if self._replaces or self._upserts:
             table = self._stage = fresh_name(f"{RESERVED}stage_")
-            self._execute(create_sql(self.target, self._qualified(table), stage=self._upserts))
+            create = create_sql(self.target, self._qualified(table), stage=self._upserts)
         elif self._table is None:
-            self._execute(create_sql(self.target, self._name))
+            create = create_sql(self.target, self._name)
+        self._execute(f"{BEGIN}; {create}")
         if not self.target.fields:
             for _ in batches:  # rows without columns carry nothing
                 pass
@@ -187,8 +188,8 @@ class PostgresLoad(Load):
     def _replace(self, current: Table) -> None:
         """Put the stage in the table's place, or its rows where something would be lost with the table."""
         stage = self._qualified(self._stage or "")
-        if not is_bound(self._session, self._connection, current):
-            grants = grants_sql(self._session, self._connection, current, self._name)
+        grants = grants_or_bound(self._session, self._connection, current, self._name)
+        if grants is not None:
             self._execute("SAVEPOINT before_drop")
             try:
                 self._execute(f"DROP TABLE {self._name}")
@@ -197,8 +198,7 @@ class PostgresLoad(Load):
                     raise
                 self._execute("ROLLBACK TO SAVEPOINT before_drop")
             else:
-                self._execute(f"ALTER TABLE {stage} RENAME TO {quote_name(self.target.table)}")
-                self._execute(grants)
+                self._execute("; ".join([f"ALTER TABLE {stage} RENAME TO {quote_name(self.target.table)}", *grants]))
                 return
         check_types(current, self.target, f"{self._described}, which cannot be replaced because other objects depend on it,")
         self._execute(f"LOCK TABLE {self._name} IN SHARE ROW EXCLUSIVE MODE")

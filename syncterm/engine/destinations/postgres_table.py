@@ -23,14 +23,14 @@ KEY_INDEX = "_syncterm_key_"
 """What the unique index of an upsert's key begins with."""
 
 _TABLE = """
-SELECT c.oid::bigint AS oid, c.relkind::text AS kind, c.relkind IN ('r', 'p') AS writable
-  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+SELECT c.oid::bigint AS oid, c.relkind::text AS kind, c.relkind IN ('r', 'p') AS writable,
+       coalesce(array_agg(a.attname::text) FILTER (WHERE a.attname IS NOT NULL), '{}') AS names,
+       coalesce(array_agg(format_type(a.atttypid, a.atttypmod)) FILTER (WHERE a.attname IS NOT NULL), '{}') AS types
+  FROM pg_class AS c
+  JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
  WHERE n.nspname = $1 AND c.relname = $2
-"""
-_COLUMNS = """
-SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type
-  FROM pg_attribute AS a
- WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+ GROUP BY c.oid
 """
 _KEY = """
 SELECT 1
@@ -52,16 +52,15 @@ SELECT c.relowner <> (SELECT oid FROM pg_roles WHERE rolname = current_user)
                 WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
                   AND d.classid <> 'pg_type'::regclass
                   AND user_of.oid IS DISTINCT FROM c.reltoastrelid
-                  AND NOT coalesce(user_of.relkind = 'i' AND starts_with(user_of.relname, $2), false)) AS bound
+                  AND NOT coalesce(user_of.relkind = 'i' AND starts_with(user_of.relname, $2), false)) AS bound,
+       ARRAY(SELECT a.privilege_type FROM aclexplode(c.relacl) AS a WHERE a.grantee <> c.relowner ORDER BY a) AS privileges,
+       ARRAY(SELECT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+                    || CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
+               FROM aclexplode(c.relacl) AS a WHERE a.grantee <> c.relowner ORDER BY a) AS grantees
   FROM pg_class AS c WHERE c.oid = $1
 """
-"""Whether something would be lost with a table: another's property, a view, a foreign key, an index, a policy, a comment, …"""
-_GRANTS = """
-SELECT a.privilege_type AS privilege, a.is_grantable AS grantable,
-       CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END AS grantee
-  FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS a LEFT JOIN pg_roles AS r ON r.oid = a.grantee
- WHERE c.oid = $1 AND a.grantee <> c.relowner
-"""
+"""Whether something would be lost with a table (another's property, a view, a foreign key, an index, a policy, a comment, …), and
+what is granted on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +86,24 @@ def find_table(session: Session, connection: Connection, schema: str, name: str)
             f"{schema}.{name} exists, but is not a table (pg_class.relkind {found[0]['kind']!r}).",
             remedy="Choose another table name.",
         )
-    columns = session.fetch(connection, _COLUMNS, found[0]["oid"])
-    return Table(found[0]["oid"], {column["name"]: column["type"] for column in columns})
+    return Table(found[0]["oid"], dict(zip(found[0]["names"], found[0]["types"], strict=True)))
 
 
-def is_bound(session: Session, connection: Connection, table: Table) -> bool:
-    """Whether something would be lost with the table, so that its rows are exchanged instead."""
-    return bool(session.fetch(connection, _BOUND, table.oid, KEY_INDEX)[0]["bound"])
+def grants_or_bound(session: Session, connection: Connection, table: Table, name: str) -> list[str] | None:
+    """The statements that grant on the table `name` what is granted on `table`.
+
+    None where more than grants would be lost with the table, so that its rows are to be exchanged instead.
+    """
+    found = session.fetch(connection, _BOUND, table.oid, KEY_INDEX)[0]
+    if found["bound"]:
+        return None
+    pairs = zip(found["privileges"], found["grantees"], strict=True)
+    return [f"GRANT {privilege} ON {name} TO {grantee}" for privilege, grantee in pairs]
 
 
 def has_key(session: Session, connection: Connection, table: Table, key: Iterable[str]) -> bool:
     """Whether a unique index on exactly these columns, in any order, exists."""
     return bool(session.fetch(connection, _KEY, table.oid, sorted(key, key=lambda name: name.encode())))
-
-
-def grants_sql(session: Session, connection: Connection, table: Table, name: str) -> str:
-    """The statements that grant on the table `name` what is granted on `table`; empty where nothing is."""
-    return "; ".join(
-        f"GRANT {grant['privilege']} ON {name} TO {grant['grantee']}{' WITH GRANT OPTION' if grant['grantable'] else ''}"
-        for grant in session.fetch(connection, _GRANTS, table.oid)
-    )
 
 
 def check_types(table: Table, target: LoadTarget, described: str) -> None:

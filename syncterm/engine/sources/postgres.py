@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from syncterm.engine.destinations.base import STATE_TABLE
@@ -28,7 +29,7 @@ from syncterm.engine.postgres_session import Session
 from syncterm.engine.postgres_types import logical_sql
 from syncterm.engine.schema import Catalog, Field, LogicalType, StreamSchema, parse_type
 from syncterm.engine.sources.base import Source, SourceBatch, SourceCapabilities
-from syncterm.engine.sources.postgres_catalog import RELATIONS, read_streams
+from syncterm.engine.sources.postgres_catalog import RELATIONS, Relation, read_relations
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -111,15 +112,15 @@ class PostgresSource(Source):
 
     def discover(self) -> Catalog:
         with self._session.connection() as connection:
-            return Catalog(tuple(self._describe(connection)))
+            return Catalog(tuple(relation.stream for relation in self._describe(connection)))
 
-    def _describe(self, connection: Connection, name: str | None = None) -> list[StreamSchema]:
-        """The streams of the schema, or the one of that name, in one snapshot of the catalog."""
+    def _describe(self, connection: Connection, name: str | None = None) -> list[Relation]:
+        """The relations of the schema, or the one of that name, in one snapshot of the catalog."""
         session = self._session
         session.execute(connection, f"{_BEGIN}; SET LOCAL search_path = pg_catalog")
-        streams = read_streams(lambda sql, *arguments: session.fetch(connection, sql, *arguments), self.config.schema_name, name)
+        relations = read_relations(partial(session.fetch, connection), self.config.schema_name, name)
         session.execute(connection, "COMMIT")
-        return streams
+        return relations
 
     def high(self, stream: StreamConfig, schema: StreamSchema) -> str | None:
         """The highest value of the cursor column, compared as its type compares; never beyond the server's own clock."""
@@ -147,25 +148,27 @@ class PostgresSource(Source):
         from syncterm.engine.sources.postgres_rows import RowParser
 
         with self._session.connection() as connection:
-            self._verify(connection, stream, schema, fields)
+            relation = self._verify(connection, stream, schema, fields)
             if not fields:
                 return  # a row without columns carries nothing
             parser = RowParser(stream, schema, fields)
-            self._begin_snapshot(connection, stream.name)
+            # ALTER and TRUNCATE are kept out before the snapshot is taken: they would empty it.
+            lock = f"; LOCK TABLE {self._table(stream.name)} IN ACCESS SHARE MODE" if relation.lockable else ""
+            self._session.execute(connection, _BEGIN + lock)
             for chunk in self._session.copy_out(connection, self._query(stream, schema, fields, window)):
                 self.raise_if_interrupted()
                 yield parser.parse(chunk)
             self._session.execute(connection, "COMMIT")
 
-    def _verify(self, connection: Connection, stream: StreamConfig, schema: StreamSchema, fields: tuple[Field, ...]) -> None:
-        """Whether the columns to be read are still what the catalog says. Raises: SchemaChangedError."""
+    def _verify(self, connection: Connection, stream: StreamConfig, schema: StreamSchema, fields: tuple[Field, ...]) -> Relation:
+        """The relation, whose columns to be read are still what the catalog says. Raises: SchemaChangedError."""
         found = self._describe(connection, stream.name)
         if not found:
             raise SchemaChangedError(
                 f"{self.config.place}: schema {self.config.schema_name!r} has no table {stream.name!r} any more.",
                 remedy="Refresh the schema, and take the stream out of the connector or restore the table.",
             )
-        now = {field.name: field for field in found[0].fields}
+        now = {field.name: field for field in found[0].stream.fields}
         for field in fields:
             if field.name not in now:
                 raise SchemaChangedError(
@@ -178,17 +181,7 @@ class PostgresSource(Source):
                     f" {schema.field(field.name).native}.",
                     remedy="Refresh the schema and approve the change.",
                 )
-
-    def _begin_snapshot(self, connection: Connection, name: str) -> None:
-        """Begin the read's transaction; keep ALTER and TRUNCATE out before the snapshot is taken, which they would empty.
-
-        Where the user may read some columns only, or the relation is a materialised view, there is nothing to lock.
-        """
-        relation = self._session.fetch(connection, RELATIONS, self.config.schema_name, STATE_TABLE, name)
-        lock = ""
-        if relation and relation[0]["lockable"] and relation[0]["kind"] != "m":
-            lock = f"; LOCK TABLE {self._table(name)} IN ACCESS SHARE MODE"
-        self._session.execute(connection, _BEGIN + lock)
+        return found[0]
 
     def _table(self, name: str) -> str:
         return f"{quote_name(self.config.schema_name)}.{quote_name(name)}"

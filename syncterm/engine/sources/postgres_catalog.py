@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from syncterm.engine.destinations.base import STATE_TABLE
@@ -64,8 +65,17 @@ CURSOR_TYPES = ("timestamptz", "timestamp", "date", "int64", "int32", "int16")
 """Logical types that make a good cursor, the best first."""
 
 
-def read_streams(fetch: Fetch, schema: str, name: str | None = None) -> list[StreamSchema]:
-    """The streams of a schema, or the one of that name.
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table or view, and what can be done with it."""
+
+    stream: StreamSchema
+    lockable: bool
+    """Whether this user may lock it: not a materialised view, nor one of which only some columns may be read."""
+
+
+def read_relations(fetch: Fetch, schema: str, name: str | None = None) -> list[Relation]:
+    """The relations of a schema, or the one of that name.
 
     Args:
         fetch: on a connection whose `search_path` is `pg_catalog` alone, so that types of the database's own carry their schema.
@@ -76,12 +86,15 @@ def read_streams(fetch: Fetch, schema: str, name: str | None = None) -> list[Str
         logical = logical_type(column["type"], column["modifier"])
         fields[column["relation"]].append(Field(column["name"], logical, column["nullable"], column["native"]))
     return [
-        StreamSchema(
-            name=relation["name"],
-            fields=tuple(fields[relation["oid"]]),
-            primary_key=tuple(relation["primary_key"]),
-            cursor_candidates=_cursor_candidates(fields[relation["oid"]]),
-            estimated_rows=relation["rows"],
+        Relation(
+            StreamSchema(
+                name=relation["name"],
+                fields=tuple(fields[relation["oid"]]),
+                primary_key=tuple(relation["primary_key"]),
+                cursor_candidates=_cursor_candidates(fields[relation["oid"]]),
+                estimated_rows=relation["rows"],
+            ),
+            lockable=relation["lockable"] and relation["kind"] != "m",
         )
         for relation in relations
     ]
