@@ -6,6 +6,7 @@ only the tab in view is refreshed. Nothing is painted that looks as before.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
+from textual.css.query import NoMatches
 from textual.widgets import ContentSwitcher
 
 from syncterm.actions import ACTIONS, CONNECTOR_MENU, Scope, bindings, key_label, keys_of
@@ -74,6 +77,7 @@ class Picture:
     """Everything that one full look at the store brings."""
 
     detail: ConnectorDetail
+    streams: tuple[StreamEntry, ...]
     newest: tuple[SyncRow, ...]
     """The newest syncs, newest first."""
     source_title: str
@@ -124,21 +128,27 @@ class ConnectorScreen(DashboardScreen):
 
     def compose_body(self) -> ComposeResult:
         symbols, ascii_only = self.dashboard.glyphs, self.dashboard.ascii
-        with Vertical(id="head"):
-            yield Flow(ascii=ascii_only, id="flow")
-            yield Lines(id="status")
-        yield QuickActions(id="quick")
-        yield TabStrip(TABS, hint="[ ] change tab", id="tabs")
-        with ContentSwitcher(initial=self._first_tab):
-            yield SchemaPane(symbols, id="schema")
-            yield HistoryPane(self._sync_page, symbols, ascii=ascii_only, id="history")
-            yield LogsPane(
-                self._log_lines, symbols, ascii=ascii_only, empty="Nothing has been logged: press r to sync now.", id="logs"
-            )
+        self._flow = Flow(ascii=ascii_only, id="flow")
+        self._status_lines = Lines(id="status")
+        self._quick = QuickActions(id="quick")
+        self._strip = TabStrip(TABS, hint="[ ] change tab", id="tabs")
+        self._schema = SchemaPane(symbols, id="schema")
+        self._history = HistoryPane(self._sync_page, symbols, ascii=ascii_only, id="history")
+        self._logs = LogsPane(self._log_lines, ascii=ascii_only, empty="Nothing has been logged: press r to sync now.", id="logs")
+        self._panes: Mapping[str, SchemaPane | HistoryPane | LogsPane] = {
+            "schema": self._schema,
+            "history": self._history,
+            "logs": self._logs,
+        }
+        self._switcher = ContentSwitcher(*self._panes.values(), initial=self._first_tab)
+        yield Vertical(self._flow, self._status_lines, id="head")
+        yield self._quick
+        yield self._strip
+        yield self._switcher
 
     def on_mount(self) -> None:
-        self.query_one(TabStrip).activate(self._first_tab)
-        self._pane.focus_target.focus()
+        self._strip.activate(self._first_tab)
+        self._panes[self._first_tab].focus_target.focus()
         self.dashboard.engine_changes.subscribe(self, self._engine_changed)
         self._clock = self.set_interval(CLOCK_INTERVAL, self._draw)
         self._draw_quick_actions()
@@ -160,28 +170,9 @@ class ConnectorScreen(DashboardScreen):
         return (Badge("FAILURES ONLY"),) if self.is_mounted and self._history.failures_only else ()
 
     @property
-    def _switcher(self) -> ContentSwitcher:
-        return self.query_one(ContentSwitcher)
-
-    @property
-    def _pane(self) -> SchemaPane | HistoryPane | LogsPane:
-        return self._panes[self._switcher.current or "schema"]
-
-    @property
-    def _panes(self) -> Mapping[str, SchemaPane | HistoryPane | LogsPane]:
-        return {"schema": self._schema, "history": self._history, "logs": self._logs}
-
-    @property
-    def _schema(self) -> SchemaPane:
-        return self.query_one(SchemaPane)
-
-    @property
-    def _history(self) -> HistoryPane:
-        return self.query_one(HistoryPane)
-
-    @property
-    def _logs(self) -> LogsPane:
-        return self.query_one(LogsPane)
+    def _tab(self) -> str:
+        """The tab in view."""
+        return self._switcher.current or self._first_tab
 
     # --- Live
 
@@ -214,6 +205,8 @@ class ConnectorScreen(DashboardScreen):
                     break
         except SynctermError as error:
             self.dashboard.notify_error(error)
+        except NoMatches:
+            return  # the screen was taken down while the store answered
         finally:
             self._looking = False
 
@@ -247,10 +240,10 @@ class ConnectorScreen(DashboardScreen):
         if detail is None:
             return None
         newest = await engine.queries.sync_page(self.connector_id, limit=3)
-        row = detail.row
-        return Picture(
-            detail, tuple(newest), type_title("source", row.source_type), type_title("destination", row.destination_type)
-        )
+        # Thousands of streams take a moment: neither the screens' loop nor the engine's waits for it.
+        entries = await asyncio.to_thread(stream_entries, detail)
+        titles = type_title("source", detail.row.source_type), type_title("destination", detail.row.destination_type)
+        return Picture(detail, entries, tuple(newest), *titles)
 
     async def _refresh_pane(self, *, full: bool) -> None:
         """Bring the tab in view up to date; the others are when they come into view."""
@@ -258,10 +251,10 @@ class ConnectorScreen(DashboardScreen):
         if picture is None or row is None:
             return
         now = self.dashboard.now()
-        current = self._switcher.current
+        current = self._tab
         if current == "schema" and full:
             changes = change_lines(picture.detail, self.size.width, self.dashboard.glyphs)
-            self._schema.show_schema(stream_entries(picture.detail), changes)
+            self._schema.show_schema(picture.streams, changes)
         elif current == "history":
             progress = (row.progress_records or 0, row.progress_bytes or 0) if row.activity == Activity.RUNNING else None
             self._history.show_progress(progress, now)
@@ -282,8 +275,10 @@ class ConnectorScreen(DashboardScreen):
             lambda engine: engine.queries.sync_page(self.connector_id, before=before, limit=limit, outcome=outcome)
         )
 
-    async def _log_lines(self, after: int, limit: int) -> Sequence[LogLine]:
-        return await self._host.call(lambda engine: engine.queries.log_lines(self.connector_id, after_id=after, limit=limit))
+    async def _log_lines(self, after: int, before: int | None, limit: int) -> Sequence[LogLine]:
+        return await self._host.call(
+            lambda engine: engine.queries.log_lines(self.connector_id, after_id=after, before_id=before, limit=limit)
+        )
 
     def _take_progress(self, row: ConnectorRow) -> None:
         if row.activity != Activity.RUNNING or row.progress_records is None:
@@ -313,10 +308,11 @@ class ConnectorScreen(DashboardScreen):
         picture, row = self._picture, self._row
         if picture is None or row is None or not self.is_mounted:
             return
-        self.query_one(Flow).show_picture(self._flow_picture(picture, row))
-        cells = self.query_one("#head").content_size.width
+        self._flow.show_picture(self._flow_picture(picture, row))
+        cells = self._status_lines.size.width
         if cells:
-            self.query_one("#status", Lines).show(self._status(picture, row, cells))
+            self._status_lines.show(self._status(picture, row, cells))
+            self._status_lines.tooltip = Content(clean(picture.detail.why, limit=2000))
 
     def _flow_picture(self, picture: Picture, row: ConnectorRow) -> FlowPicture:
         chosen = sum(stream.selected for stream in picture.detail.streams)
@@ -385,7 +381,7 @@ class ConnectorScreen(DashboardScreen):
             if state is not False:
                 label = key_label(keys_of(ACTIONS[name], keymap)[0], ascii=self.dashboard.ascii)
                 keys.append(FooterKey(name, label, self._wording(name), enabled=bool(state)))
-        self.query_one(QuickActions).set_keys(keys)
+        self._quick.set_keys(keys)
 
     def _wording(self, action: str) -> str:
         if action == "toggle_pause":
@@ -397,16 +393,16 @@ class ConnectorScreen(DashboardScreen):
     def show_tab(self, tab: str) -> None:
         """Bring a tab into view, with the focus in it."""
         self._switcher.current = tab
-        self.query_one(TabStrip).activate(tab)
+        self._strip.activate(tab)
         self._panes[tab].focus_target.focus()
         self.update_header()
         self._look(full=True)
 
     def action_next_tab(self) -> None:
-        self.show_tab(self.query_one(TabStrip).neighbour(1))
+        self.show_tab(self._strip.neighbour(1))
 
     def action_previous_tab(self) -> None:
-        self.show_tab(self.query_one(TabStrip).neighbour(-1))
+        self.show_tab(self._strip.neighbour(-1))
 
     def action_logs(self) -> None:
         self.show_tab("logs")
@@ -420,6 +416,10 @@ class ConnectorScreen(DashboardScreen):
         from syncterm.screens.sync_detail import SyncDetailScreen
 
         self.app.push_screen(SyncDetailScreen(self._host, event.sync_id))
+
+    @on(HistoryPane.Narrowed)
+    def _history_narrowed(self) -> None:
+        self.update_header()
 
     # --- Actions
 
@@ -493,7 +493,7 @@ class ConnectorScreen(DashboardScreen):
 
     def _cells(self) -> list[tuple[str, str]]:
         """Titles and texts of the row that the cursor is on."""
-        current = self._switcher.current
+        current = self._tab
         if current == "schema" and (place := self._schema.stream_tree.place()) is not None:
             stream, column = place
             return [("Stream", stream)] if column is None else [("Column", column), ("Stream", stream)]
@@ -522,14 +522,13 @@ class ConnectorScreen(DashboardScreen):
         self._look(full=True)
 
     def go_back(self) -> None:
-        current = self._switcher.current
+        current = self._tab
         if current == "schema" and self._schema.clear_search():
             return
         if current == "logs" and self._logs.clear_filter():
             return
         if current == "history" and self._history.failures_only:
             self._history.show_failures(False)
-            self.update_header()
         elif self.has_class("-zoomed"):
             self.action_zoom()
         else:

@@ -20,7 +20,7 @@ from syncterm.widgets.lines import Line
 if TYPE_CHECKING:
     from syncterm.engine.queries import SyncRow
 
-LABEL_CELLS = 12
+LABEL_CELLS = 15
 """The column of labels at the left: a glyph, a word, a gap."""
 WHY_LINES = 2
 """The why paragraph takes at most this many lines on a low screen; all of it is in the tooltip."""

@@ -99,30 +99,30 @@ class HistoryPane(Vertical):
             super().__init__()
             self.sync_id = sync_id
 
+    class Narrowed(Message):
+        """Other syncs are shown: failed ones only, or all."""
+
     def __init__(self, pages: Pages, symbols: Glyphs, *, ascii: bool, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._glyphs = symbols
-        self._ascii = ascii
         self._groups: Sequence[FailureGroup] = ()
         self._progress: tuple[int, int] | None = None
         self.now: datetime | None = None
         """The instant that durations of running syncs and ages count to."""
-        self._pages = pages
-
-    def compose(self) -> ComposeResult:
-        yield TrendChart(
+        self._trend = TrendChart(
             ("good", "bad", "warning"),
             format=_seconds,
             empty="How long syncs take shows here after the first.",
-            ascii=self._ascii,
+            ascii=ascii,
             id="trend",
         )
-        yield Lines(id="patterns")
-        yield HistoryTable(self._pages, self._draw, ascii=self._ascii, id="syncs")
+        self._patterns = Lines(id="patterns")
+        self.table = HistoryTable(pages, self._draw, ascii=ascii, id="syncs")
 
-    @property
-    def table(self) -> HistoryTable:
-        return self.query_one(HistoryTable)
+    def compose(self) -> ComposeResult:
+        yield self._trend
+        yield self._patterns
+        yield self.table
 
     @property
     def focus_target(self) -> Widget:
@@ -135,7 +135,7 @@ class HistoryPane(Vertical):
     def show_history(self, points: Sequence[TrendPoint], groups: Sequence[FailureGroup], now: datetime) -> None:
         """Show the trend and the patterns, and have the table look for new syncs."""
         self.now, self._groups = now, groups
-        self.query_one(TrendChart).set_buckets(trend_buckets(points, now, None))
+        self._trend.set_buckets(trend_buckets(points, now, None))
         self._show_patterns()
         self.table.refresh_keys()
 
@@ -147,10 +147,10 @@ class HistoryPane(Vertical):
     def show_failures(self, only: bool) -> None:
         """Only failed syncs, or all."""
         self.table.show_outcome(Outcome.FAILED if only else None)
+        self.post_message(self.Narrowed())
 
     def action_failures_only(self) -> None:
         self.show_failures(not self.failures_only)
-        self.screen.refresh_bindings()
 
     def _draw(self, row: SyncRow) -> Row:
         return history_row(row, self.now or row.created_at, None, self._glyphs, self._progress)
@@ -162,7 +162,7 @@ class HistoryPane(Vertical):
     def _show_patterns(self) -> None:
         if self.now is not None and self.size.width:
             most = 1 if self.has_class("-low") else PATTERNS_SHOWN
-            self.query_one("#patterns", Lines).show(pattern_lines(self._groups, most, self.now, self.size.width, self._glyphs))
+            self._patterns.show(pattern_lines(self._groups, most, self.now, self.size.width, self._glyphs))
 
     @on(LiveTable.RowOpened)
     def _row_opened(self, event: LiveTable.RowOpened) -> None:

@@ -34,16 +34,16 @@ class SchemaPane(Vertical):
     def __init__(self, symbols: Glyphs, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._glyphs = symbols
+        self.stream_tree = StreamTree(symbols, id="streams")
+        self._change = Lines(id="schema-change")
+        self._search = FilterBar(placeholder="stream, column or type", id="schema-search")
+        self._foot = Lines(id="schema-foot")
 
     def compose(self) -> ComposeResult:
-        yield Lines(id="schema-change")
-        yield StreamTree(self._glyphs, id="streams")
-        yield FilterBar(placeholder="stream, column or type", id="schema-search")
-        yield Lines(id="schema-foot")
-
-    @property
-    def stream_tree(self) -> StreamTree:
-        return self.query_one(StreamTree)
+        yield self._change
+        yield self.stream_tree
+        yield self._search
+        yield self._foot
 
     @property
     def focus_target(self) -> Widget:
@@ -51,20 +51,19 @@ class SchemaPane(Vertical):
 
     def show_schema(self, streams: Sequence[StreamEntry], change: Sequence[Line]) -> None:
         """Show these streams, and above them what waits for approval."""
-        self.query_one("#schema-change", Lines).show(change)
+        self._change.show(change)
         self.stream_tree.show_streams(streams)
         self._show_foot()
 
     def clear_search(self) -> bool:
         """Close the search line; False where it was closed."""
-        bar = self.query_one(FilterBar)
-        if not bar.value and not bar.has_class("-shown"):
+        if not self._search.value and not self._search.has_class("-shown"):
             return False
-        bar.close()
+        self._search.close()
         return True
 
     def action_search(self) -> None:
-        self.query_one(FilterBar).open()
+        self._search.open()
 
     @on(FilterBar.FilterChanged)
     def _searched(self, event: FilterBar.FilterChanged) -> None:
@@ -82,5 +81,4 @@ class SchemaPane(Vertical):
 
     def _show_foot(self) -> None:
         place = self.stream_tree.stream_at_cursor()
-        foot = self.query_one("#schema-foot", Lines)
-        foot.show(() if place is None else (describe_place(*place, self.size.width, self._glyphs),))
+        self._foot.show(() if place is None else (describe_place(*place, self.size.width, self._glyphs),))

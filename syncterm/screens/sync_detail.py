@@ -9,6 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.css.query import NoMatches
 from textual.widgets import ContentSwitcher
 
 from syncterm.actions import ACTIONS, Scope, bindings
@@ -171,7 +172,7 @@ class SyncDetailScreen(DashboardScreen):
     # --- Picture
 
     def compose_body(self) -> ComposeResult:
-        symbols, ascii_only = self.dashboard.glyphs, self.dashboard.ascii
+        ascii_only = self.dashboard.ascii
         yield Lines(id="head")
         yield TabStrip(TABS, hint="[ ] change tab", id="tabs")
         with ContentSwitcher(initial="streams"):
@@ -186,7 +187,7 @@ class SyncDetailScreen(DashboardScreen):
                     ascii=ascii_only, id="failed-records",
                 )  # fmt: skip
                 yield Lines(id="record")
-            yield LogsPane(self._log_lines, symbols, ascii=ascii_only, empty="This sync has logged nothing yet.", id="logs")
+            yield LogsPane(self._log_lines, ascii=ascii_only, empty="This sync has logged nothing yet.", id="logs")
 
     def on_mount(self) -> None:
         self.query_one("#stream-results").focus()
@@ -233,6 +234,8 @@ class SyncDetailScreen(DashboardScreen):
                     break
         except SynctermError as error:
             self.dashboard.notify_error(error)
+        except NoMatches:
+            return  # the screen was taken down while the store answered
         finally:
             self._looking = False
 
@@ -268,8 +271,10 @@ class SyncDetailScreen(DashboardScreen):
             lambda engine: engine.queries.failed_records(sync_id=self.sync_id, before_id=before_id, limit=limit)
         )
 
-    async def _log_lines(self, after: int, limit: int) -> Sequence[LogLine]:
-        return await self._host.call(lambda engine: engine.queries.log_lines(None, self.sync_id, after_id=after, limit=limit))
+    async def _log_lines(self, after: int, before: int | None, limit: int) -> Sequence[LogLine]:
+        return await self._host.call(
+            lambda engine: engine.queries.log_lines(None, self.sync_id, after_id=after, before_id=before, limit=limit)
+        )
 
     # --- Drawing
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 WIDE = 110
 """From this many cells on, Sync IDs are shown whole."""
+WIDEST = 140
+"""From this many cells on, the trigger gets a share of the room that is left."""
 
 NO_SYNC = "No sync yet: press r to sync now."
 
@@ -46,12 +48,12 @@ def history_columns(cells: int) -> list[Column]:
     return [
         Column("id", "Sync ID", 20 if wide else 10, sortable=False, tooltip=lambda key, row: key),
         Column("status", "Status", 13, sortable=False),
-        Column("started", "Started", 14 if wide else 12, sortable=False, tooltip=_tooltip("started_exact")),
+        Column("started", "Started", 12, sortable=False, tooltip=_tooltip("started_exact")),
         Column("duration", "Duration", 8, align="right", sortable=False),
         Column("records", "Records", 9, align="right", sortable=False, tooltip=_tooltip("balance")),
         Column("bytes", "Size", 9, align="right", sortable=False, priority=4),
         Column("rejected", "Rejected", 8, align="right", sortable=False, priority=3),
-        Column("trigger", "Trigger", 12, sortable=False, priority=2, flexible=wide),
+        Column("trigger", "Trigger", 16 if wide else 12, sortable=False, priority=2, flexible=cells >= WIDEST),
         Column("error", "Error", 12, sortable=False, priority=1, flexible=True),
     ]
 
@@ -107,7 +109,7 @@ def history_row(row: SyncRow, now: datetime, zone: tzinfo | None, symbols: Glyph
     if row.error_message:
         error = Cell(row.error_message, "bad" if row.outcome == Outcome.FAILED else "muted")
     elif running and row.state is not SyncState.EXECUTING:
-        error = Cell("waits for its turn", "muted")
+        error = Cell("waits", "muted")
     started, rejected = row.started_at or row.created_at, row.counts.rejected
     return {
         "id": Cell(row.id, "muted"),
@@ -141,7 +143,7 @@ class HistoryTable(PagedTable["SyncRow"]):
         super().__init__(
             PagedSource(self._page_before, lambda sync: sync.id, draw), history_columns(80), empty=NO_SYNC, ascii=ascii, id=id
         )
-        self._is_wide = False
+        self._laid_out_for = (False, False)
 
     async def _page_before(self, sync: SyncRow | None, limit: int) -> Sequence[SyncRow]:
         return await self._fetch(None if sync is None else sync.id, limit, self.outcome)
@@ -157,7 +159,7 @@ class HistoryTable(PagedTable["SyncRow"]):
         self.update_rows([key for key, sync in self.paged.items.items() if sync.outcome is None])
 
     def on_resize(self) -> None:
-        wide = self.size.width >= WIDE
-        if wide is not self._is_wide:
-            self._is_wide = wide
+        room = (self.size.width >= WIDE, self.size.width >= WIDEST)
+        if room != self._laid_out_for:
+            self._laid_out_for = room
             self.set_columns(history_columns(self.size.width))

@@ -95,6 +95,8 @@ class PagedTable(LiveTable, Generic[T]):
     ) -> None:
         super().__init__(source, columns, empty=empty, ascii=ascii, id=id)
         self.paged = source
+        self._at_top = True
+        """Whether the newest item was in view when the keys were asked for."""
         source.changed = self.update_rows
 
     def start_anew(self) -> None:
@@ -112,7 +114,14 @@ class PagedTable(LiveTable, Generic[T]):
     def on_live_table_row_highlighted(self) -> None:
         self._look_ahead()
 
+    def refresh_keys(self) -> None:
+        self._at_top = self.scroll_offset.y == 0
+        super().refresh_keys()
+
     def on_live_table_keys_loaded(self) -> None:
+        # Who looks at the newest sees the next one come in; the cursor stays with its item all the same.
+        if self._at_top and self.cursor_key in list(self.paged.items)[: max(0, self.size.height - 1)]:
+            self.scroll_to(y=0, animate=False)
         self._look_ahead()
 
     def _look_ahead(self) -> None:

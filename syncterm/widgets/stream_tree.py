@@ -79,8 +79,8 @@ class StreamTree(RowView):
     BINDING_GROUP_TITLE = "Schema"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "choose", "Open or close", show=False, id="schema.toggle"),
-        Binding("right,l", "open", "Open", show=False, id="schema.open"),
-        Binding("left,h", "close", "Close", show=False, id="schema.close"),
+        Binding("right", "open", "Open", show=False, id="schema.open"),
+        Binding("left", "close", "Close", show=False, id="schema.close"),
         Binding("asterisk", "toggle_all", "Open or close all", show=False, id="schema.toggle_all"),
         Binding("n", "search_next(1)", "Next match", show=False, id="schema.next"),
         Binding("N", "search_next(-1)", "Previous match", show=False, id="schema.previous"),

@@ -18,8 +18,8 @@ class TabStrip(StatusLine, can_focus=True):
 
     BINDING_GROUP_TITLE = "Tabs"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "step(-1)", "Previous tab", show=False, id="tabs.previous"),
-        Binding("right,l", "step(1)", "Next tab", show=False, id="tabs.next"),
+        Binding("left", "step(-1)", "Previous tab", show=False, id="tabs.previous"),
+        Binding("right", "step(1)", "Next tab", show=False, id="tabs.next"),
     ]
 
     DEFAULT_CSS = """

@@ -1,22 +1,30 @@
-"""A store with one connector whose every fact is known, for the tests of the detail screens: frozen clock, nothing executes."""
+"""A store with one connector whose every fact is known, and its screen, for the tests of the detail screens."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert, update
+from textual.pilot import Pilot
 
+from syncterm.app import SyncTermApp
 from syncterm.engine.engine import Engine
-from syncterm.engine.host import EngineHost
 from syncterm.engine.model import Cursor, SyncMode
 from syncterm.engine.schema import Catalog, Field, LogicalType, StreamSchema
 from syncterm.engine.store import tables
+from syncterm.engine.store.database import Database
+from syncterm.screens.connector import ConnectorScreen
+from tests.screens.conftest import NOW, Stage, picture, until
 
-NOW = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)
 CONNECTOR_ID = "0kdetailconnector000"
 ERROR = "The source refused the credentials for user 'reader' (28P01)."
 
@@ -49,7 +57,7 @@ BILLING = (
             ("placed_at", "text", "text"),
             ("updated_at", "timestamptz", "timestamp with time zone"),
         ),
-        cursor="2026-03-02 10:58:41.120934+00",
+        cursor="2026-03-04 10:58:41.120934+00",
         columns=("id", "customer_id", "state", "total", "placed_at", "updated_at"),
         casts={"placed_at": "timestamptz"},
         table="raw_orders",
@@ -57,7 +65,7 @@ BILLING = (
     SeedStream(
         "customers",
         fields=(("id", "int64", "bigint"), ("email", "text", "citext"), ("updated_at", "timestamptz", "timestamp with time zone")),
-        cursor="2026-03-02 10:41:07+00",
+        cursor="2026-03-04 10:41:07+00",
     ),
     SeedStream("countries", sync_mode=SyncMode.REPLACE, cursor_field=None, primary_key=()),
     SeedStream("audit_log", selected=False, sync_mode=SyncMode.APPEND, cursor_field=None, primary_key=()),
@@ -74,7 +82,7 @@ def schema_of(stream: SeedStream) -> StreamSchema:
 
 
 async def add_connector(
-    engine: Engine,
+    database: Database,
     *,
     name: str = "billing-pg",
     source_name: str = "billing-db",
@@ -85,7 +93,7 @@ async def add_connector(
 ) -> str:
     """Insert the connector, its ends and its streams."""
     made = {"created_at": NOW - timedelta(days=30), "created_by": "alice", "updated_at": NOW - timedelta(days=30)}
-    async with engine.database.write() as connection:
+    async with database.write() as connection:
         for table, id_, end_name, type_ in (
             (tables.sources, "0ksource000000000000", source_name, "scripted"),
             (tables.destinations, "0kdestination0000000", destination_name, "duckdb"),
@@ -105,7 +113,7 @@ async def add_connector(
             "schedule_timezone": "Europe/Berlin",
             "anchor_at": datetime(2026, 1, 1, tzinfo=UTC),
             "offset_ms": 0,
-            "next_fire_at": datetime(2026, 3, 2, 13, 0, tzinfo=UTC),
+            "next_fire_at": NOW + timedelta(hours=1),
             "changed_at": 1,
             **made,
         }
@@ -137,7 +145,7 @@ def sync_id(number: int) -> str:
     return f"0ksync{number:014d}"
 
 
-async def add_syncs(engine: Engine, count: int, *, every: timedelta = timedelta(hours=1), failed: Sequence[int] = ()) -> None:
+async def add_syncs(database: Database, count: int, *, every: timedelta = timedelta(hours=1), failed: Sequence[int] = ()) -> None:
     """Insert finished syncs, the newest an hour before `NOW`; those numbered in `failed` (0 is the newest) failed."""
     rows = []
     for age in range(count):
@@ -172,7 +180,7 @@ async def add_syncs(engine: Engine, count: int, *, every: timedelta = timedelta(
                 "bytes": 0 if bad else read * 912,
             }
         )
-    async with engine.database.write() as connection:
+    async with database.write() as connection:
         await connection.execute(insert(tables.syncs), rows)
         newest = rows[0]
         await connection.execute(
@@ -194,10 +202,10 @@ async def add_syncs(engine: Engine, count: int, *, every: timedelta = timedelta(
         )
 
 
-async def add_details(engine: Engine, sync: str) -> None:
+async def add_details(database: Database, sync: str) -> None:
     """Insert streams, an attempt, log lines and failed records of a sync."""
     start = NOW - timedelta(minutes=59)
-    async with engine.database.write() as connection:
+    async with database.write() as connection:
         for name, mode, action, read, rejected in (
             ("orders", "incremental_upsert", "upsert", 1004, 3),
             ("customers", "incremental_upsert", "upsert", 233, 0),
@@ -217,17 +225,23 @@ async def add_details(engine: Engine, sync: str) -> None:
                     records_written=read - rejected,
                     records_rejected=rejected,
                     bytes=read * 900,
-                    cursor_after=Cursor("2026-03-02 10:58:41+00").to_text(),
+                    cursor_after=Cursor("2026-03-04 10:58:41+00").to_text(),
                 )
             )
         await connection.execute(
             insert(tables.attempts).values(
-                sync_id=sync, number=1, epoch=1, started_at=start, finished_at=start + timedelta(seconds=99), outcome="success", progressed=True
+                sync_id=sync,
+                number=1,
+                epoch=1,
+                started_at=start,
+                finished_at=start + timedelta(seconds=99),
+                outcome="success",
+                progressed=True,
             )
         )
         lines = [
             ("info", "Sync begins: 3 streams, attempt 1."),
-            ("info", "orders: reading from 2026-03-02 09:58:40+00."),
+            ("info", "orders: reading from 2026-03-04 09:58:40+00."),
             ("warning", "orders: 3 records set aside: total is not a number."),
             ("info", "orders: 1,001 records committed."),
             ("debug", "customers: 233 records committed."),
@@ -236,7 +250,13 @@ async def add_details(engine: Engine, sync: str) -> None:
         await connection.execute(
             insert(tables.log_lines),
             [
-                {"sync_id": sync, "connector_id": CONNECTOR_ID, "at": start + timedelta(seconds=7 * n), "level": level, "message": text}
+                {
+                    "sync_id": sync,
+                    "connector_id": CONNECTOR_ID,
+                    "at": start + timedelta(seconds=7 * n),
+                    "level": level,
+                    "message": text,
+                }
                 for n, (level, text) in enumerate(lines)
             ],
         )
@@ -266,12 +286,85 @@ async def set_facts(engine: Engine, **facts: Any) -> None:
 
     async with engine.database.write() as connection:
         await connection.execute(
-            update(tables.connectors).where(tables.connectors.c.id == CONNECTOR_ID).values(**facts, changed_at=tables.CHANGE_SEQUENCE)
+            update(tables.connectors)
+            .where(tables.connectors.c.id == CONNECTOR_ID)
+            .values(**facts, changed_at=tables.CHANGE_SEQUENCE)
         )
     engine.notify(changed([CONNECTOR_ID]))
 
 
-def seed(host: EngineHost, *steps: Any) -> None:
-    """Run these coroutine functions on the host's engine, in order; the host is started and ready."""
-    for step in steps:
-        host.call_and_wait(step)
+def fill(stage: Stage, *steps: Callable[[Database], Awaitable[object]]) -> None:
+    """Run these on the stage's store, in order, before an app is opened on it; an engine of this process holds the lease."""
+
+    async def write() -> None:
+        stage.workspace.create()
+        database = await Database.open(stage.workspace.store_path, clock=stage.clock)
+        try:
+            await hold_lease(database)
+            for step in steps:
+                await step(database)
+        finally:
+            await database.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(write())).result()
+
+
+async def hold_lease(database: Database) -> None:
+    """An engine that runs in this process, so that the screens do not say that there is none."""
+    async with database.write() as connection:
+        await connection.execute(tables.lease.delete())
+        await connection.execute(
+            insert(tables.lease).values(
+                id=1,
+                epoch=1,
+                holder="test",
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                user_name="ana",
+                acquired_at=NOW,
+                heartbeat_at=NOW,
+                expires_at=NOW + timedelta(days=1),
+            )
+        )
+
+
+def standard(stage: Stage, syncs: int = 40) -> None:
+    """The connector `billing-pg` with a history, of which three syncs failed, and the details of the newest."""
+
+    async def write(database: Database) -> None:
+        await add_connector(database)
+        await add_syncs(database, syncs, failed=(4, 5, 17))
+        await add_details(database, sync_id(syncs))
+
+    fill(stage, write)
+
+
+@asynccontextmanager
+async def opened(
+    stage: Stage, tab: str = "schema", *, size: tuple[int, int] = (80, 24), **options: Any
+) -> AsyncIterator[Pilot[None]]:
+    """An app on the stage, at the connector's screen, everything shown."""
+    async with stage.open(size=size, **options) as pilot:
+        await show(pilot, tab)
+        yield pilot
+
+
+async def show(pilot: Pilot[Any], tab: str = "schema") -> ConnectorScreen:
+    """Open the connector's screen and wait until it is quiet."""
+    app = pilot.app
+    assert isinstance(app, SyncTermApp)
+    app.open_connector(CONNECTOR_ID, tab=tab)
+    await pilot.pause()
+    screen = app.screen
+    assert isinstance(screen, ConnectorScreen)
+    await until(pilot, lambda: "Next" in "\n".join(picture(app)), "the head is there")
+    await quiet(pilot)
+    return screen
+
+
+async def quiet(pilot: Pilot[Any]) -> None:
+    """Wait until nothing works in the background, twice in a row."""
+    for _ in range(2):
+        await pilot.pause()
+        await until(pilot, lambda: not any(worker.is_running for worker in pilot.app.workers), "nothing works in the background")
