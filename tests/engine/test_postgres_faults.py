@@ -6,23 +6,31 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 
 from syncterm.engine import postgres_copy, postgres_session
+from syncterm.engine.destinations.postgres import SIDE as DESTINATION_SIDE
 from syncterm.engine.destinations.postgres import PostgresDestination
 from syncterm.engine.errors import (
     AuthenticationError,
     CancelledSyncError,
     ConfigError,
     ConnectionTimeoutError,
+    DestinationBusyError,
+    DestinationError,
     DestinationUnavailableError,
     PermissionDeniedError,
+    SchemaChangedError,
+    SourceDataError,
     SourceUnavailableError,
     SynctermError,
 )
 from syncterm.engine.model import StreamConfig, SyncMode
+from syncterm.engine.postgres import explain
+from syncterm.engine.sources.postgres import SIDE as SOURCE_SIDE
 from syncterm.engine.sources.postgres import PostgresSource
-from tests.engine.postgres_samples import Background, batch, destination, endless, fields, load, source, target, wait_until
+from tests.engine.postgres_samples import Background, batch, config, destination, endless, fields, load, source, target, wait_until
 from tests.servers.postgres import PASSWORD, PostgresDatabase
 from tests.servers.tcp_chaos import ChaosProxy, chaos_proxy
 
@@ -392,3 +400,37 @@ def test_state_waits_for_a_commit_that_is_under_way(postgres_database: PostgresD
     assert asking[0].wait() is None
     assert asking[0].result["items"].sync_id == "s2"
     adapter.close()
+
+
+# What a SQLSTATE means
+
+
+@pytest.mark.parametrize(
+    ("error", "at_source", "at_destination"),
+    [
+        (asyncpg.DeadlockDetectedError, SourceUnavailableError, DestinationUnavailableError),
+        (asyncpg.SerializationError, SourceUnavailableError, DestinationUnavailableError),
+        (asyncpg.TooManyConnectionsError, SourceUnavailableError, DestinationUnavailableError),
+        (asyncpg.CannotConnectNowError, SourceUnavailableError, DestinationUnavailableError),
+        (asyncpg.AdminShutdownError, SourceUnavailableError, DestinationUnavailableError),
+        (asyncpg.QueryCanceledError, SourceUnavailableError, DestinationUnavailableError),
+        (asyncpg.LockNotAvailableError, SourceUnavailableError, DestinationBusyError),
+        (asyncpg.DiskFullError, SourceDataError, DestinationError),
+        (asyncpg.UndefinedTableError, SchemaChangedError, DestinationError),
+        (asyncpg.DivisionByZeroError, SourceDataError, DestinationError),
+        (asyncpg.InsufficientPrivilegeError, PermissionDeniedError, PermissionDeniedError),
+        (asyncpg.InvalidAuthorizationSpecificationError, AuthenticationError, AuthenticationError),
+    ],
+)
+def test_explain(
+    postgres_database: PostgresDatabase,
+    error: type[asyncpg.PostgresError],
+    at_source: type[SynctermError],
+    at_destination: type[SynctermError],
+) -> None:
+    settings = config(postgres_database)
+    for side, expected in ((SOURCE_SIDE, at_source), (DESTINATION_SIDE, at_destination)):
+        found = explain(error("the server's words"), settings, side)
+        assert type(found) is expected
+        assert "the server's words" in found.message
+        assert settings.place in found.message
