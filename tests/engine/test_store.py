@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from syncterm.engine.clock import SystemClock
 from syncterm.engine.errors import StoreError, StoreTooNewError
 from syncterm.engine.store import files, migrations
-from syncterm.engine.store.database import Database
+from syncterm.engine.store.database import CHECKPOINT_EVERY, Database
 from syncterm.engine.store.tables import log_lines, metadata, syncs
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -216,6 +216,17 @@ async def test_data_version_tells_of_other_processes_only(database: Database, pa
         other.execute("INSERT INTO log_lines (at, level, message) VALUES (0, 'info', '')")
         other.commit()
     assert await database.data_version() != first
+
+
+async def test_the_log_does_not_grow_with_every_write(database: Database, path: Path) -> None:
+    log = path.with_name(f"{path.name}-wal")
+    sizes = []
+    for _ in range(3):
+        for _ in range(2 * CHECKPOINT_EVERY):
+            async with database.write(durable=False) as connection:
+                await connection.execute(insert(log_lines), [{**LINE, "message": "x" * 5000}])
+        sizes.append(log.stat().st_size)
+    assert sizes[2] < 2 * sizes[0]
 
 
 WRITER = """
