@@ -37,7 +37,6 @@ from syncterm.engine.destinations.rules import (
     check_name,
     check_target,
     disk_full,
-    fold,
     quote,
 )
 from syncterm.engine.errors import (
@@ -117,7 +116,7 @@ class DuckDBDestination(Destination):
         if not path.exists():
             return {}
         with self.connection(self.connect(path)) as connection, self.typed_errors():
-            rows = read_state(connection, self.schema(collection))
+            rows = read_state(connection, place(connection, self.schema(collection)))
         return {
             row.stream: StreamState(row.stream, row.epoch, row.sync_id, row.cursor, row.loads)
             for row in rows
@@ -133,8 +132,9 @@ class DuckDBDestination(Destination):
         connection = self.connect(self.path())
         try:
             with self.typed_errors():
-                load = DuckDBLoad(self, connection, schema, target)
-                self._claim(connection, schema, target, load.made_table)
+                within = place(connection, schema)
+                load = DuckDBLoad(self, connection, within, target)
+                self._claim(connection, within, target, load.made_table)
         except BaseException:
             self.disconnect(connection)
             raise
@@ -146,8 +146,9 @@ class DuckDBDestination(Destination):
         if not path.exists():
             return
         with self.connection(self.connect(path)) as connection, self.typed_errors():
-            if read_state(connection, schema):
-                connection.execute(f"delete from {state_table(schema)} where connector_id = ?", [connector_id])
+            within = place(connection, schema)
+            if read_state(connection, within):
+                connection.execute(f"delete from {state_table(within)} where connector_id = ?", [connector_id])
 
     def interrupt(self) -> None:
         super().interrupt()
@@ -239,7 +240,7 @@ class DuckDBDestination(Destination):
                 raise disk_full(self.config.path) from None
             raise DestinationError(f"DuckDB could not write to {self.config.path}: {words}") from None
 
-    def _claim(self, connection: DuckDBPyConnection, schema: str, target: LoadTarget, made_table: bool) -> None:
+    def _claim(self, connection: DuckDBPyConnection, within: str, target: LoadTarget, made_table: bool) -> None:
         """Write the target's epoch into the stream's state row, durably, before any row is read.
 
         Raises:
@@ -249,21 +250,21 @@ class DuckDBDestination(Destination):
         with _claiming:
             connection.begin()
             try:
-                connection.execute(f"create schema if not exists {quote(schema)}")
-                connection.execute(f"create table if not exists {state_table(schema)} {_STATE_DDL}")
+                connection.execute(f"create schema if not exists {within}")
+                connection.execute(f"create table if not exists {state_table(within)} {_STATE_DDL}")
                 epochs = connection.execute(
-                    f"select epoch from {state_table(schema)} where connector_id = ? and stream = ?", key
+                    f"select epoch from {state_table(within)} where connector_id = ? and stream = ?", key
                 ).fetchall()
                 if not epochs:
                     connection.execute(
-                        f"insert into {state_table(schema)} values (?, ?, ?, ?, ?, null, 0, 0, ?)",
+                        f"insert into {state_table(within)} values (?, ?, ?, ?, ?, null, 0, 0, ?)",
                         [*key, target.table, target.epoch, target.sync_id, made_table],
                     )
                 else:
                     check_epoch(target, epochs[0][0])
                     if epochs[0][0] < target.epoch:
                         connection.execute(
-                            f"update {state_table(schema)} set epoch = ? where connector_id = ? and stream = ?",
+                            f"update {state_table(within)} set epoch = ? where connector_id = ? and stream = ?",
                             [target.epoch, *key],
                         )
                 connection.commit()
@@ -272,8 +273,15 @@ class DuckDBDestination(Destination):
                 raise
 
 
-def state_table(schema: str) -> str:
-    return f"{quote(schema)}.{quote(STATE_TABLE)}"
+def place(connection: DuckDBPyConnection, schema: str) -> str:
+    """The schema's quoted name with that of its database, without which a schema named like the file would be ambiguous."""
+    database: str = connection.execute("select current_database()").fetchall()[0][0]
+    return f"{quote(database)}.{quote(schema)}"
+
+
+def state_table(within: str) -> str:
+    """The quoted name of the state table of a `place`."""
+    return f"{within}.{quote(STATE_TABLE)}"
 
 
 def roll_back(connection: DuckDBPyConnection) -> None:
@@ -284,15 +292,16 @@ def roll_back(connection: DuckDBPyConnection) -> None:
         connection.rollback()
 
 
-def read_state(connection: DuckDBPyConnection, schema: str) -> list[StateRow]:
-    """All state rows of a schema; none where it has no state table."""
-    names = connection.execute(
-        "select schema_name from duckdb_tables() where database_name = current_database() and table_name = ?", [STATE_TABLE]
-    ).fetchall()
-    if not any(fold(name) == fold(schema) for (name,) in names):
-        return []
+def read_state(connection: DuckDBPyConnection, within: str) -> list[StateRow]:
+    """All state rows of a `place`; none where it has no state table."""
+    import duckdb
+
     columns = ", ".join(quote(column) for column in STATE_COLUMNS.split(", "))
-    return [StateRow(*row) for row in connection.execute(f"select {columns} from {state_table(schema)}").fetchall()]
+    try:
+        rows = connection.execute(f"select {columns} from {state_table(within)}").fetchall()
+    except duckdb.CatalogException:
+        return []
+    return [StateRow(*row) for row in rows]
 
 
 def _create(path: Path) -> None:

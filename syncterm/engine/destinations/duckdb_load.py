@@ -73,15 +73,16 @@ def holds(existing: str, wanted: str) -> bool:
 class DuckDBLoad(Load):
     """See `Load`. Made by `DuckDBDestination.open`, which closes the connection where making it fails."""
 
-    def __init__(self, destination: DuckDBDestination, connection: DuckDBPyConnection, schema: str, target: LoadTarget) -> None:
+    def __init__(self, destination: DuckDBDestination, connection: DuckDBPyConnection, within: str, target: LoadTarget) -> None:
+        """`within` is the quoted name of a schema, see `place`."""
         self.destination = destination
         self.connection = connection
-        self.schema = schema
+        self.within = within
         self.target = target
-        self.table = f"{quote(schema)}.{quote(target.table)}"
+        self.table = f"{within}.{quote(target.table)}"
         self.existing = self._existing_columns()
         """Folded name → (name, DuckDB type) of the table's columns; empty where it does not exist."""
-        self.made_table = check_ownership(target, read_state(connection, schema), bool(self.existing), f"Table {self.table}")
+        self.made_table = check_ownership(target, read_state(connection, within), bool(self.existing), f"Table {self.table}")
         self.anew = replaces(target) or not self.existing
         """Whether the table is made by this load."""
         if not self.anew:
@@ -182,7 +183,7 @@ class DuckDBLoad(Load):
 
     def _save_state(self, cursor: str | None, written: int) -> None:
         """Write the state row, within the data's transaction. Raises: StaleEpochError."""
-        target, state = self.target, state_table(self.schema)
+        target, state = self.target, state_table(self.within)
         key = [target.connector_id, target.stream]
         epoch = self.connection.execute(f"select epoch from {state} where connector_id = ? and stream = ?", key).fetchall()
         if epoch:
@@ -201,7 +202,7 @@ class DuckDBLoad(Load):
 
         roll_back(self.connection)
         try:
-            rows = read_state(self.connection, self.schema)
+            rows = read_state(self.connection, self.within)
         except duckdb.Error:
             return
         for row in rows:
@@ -215,15 +216,13 @@ class DuckDBLoad(Load):
         return ", ".join(quote(field.name) for field in self.target.fields)
 
     def _existing_columns(self) -> dict[str, tuple[str, str]]:
-        rows = self.connection.execute(
-            "select schema_name, table_name, column_name, data_type from duckdb_columns()"
-            " where database_name = current_database() order by column_index"
-        ).fetchall()
-        return {
-            fold(column): (column, type_)
-            for schema, table, column, type_ in rows
-            if fold(schema) == fold(self.schema) and fold(table) == fold(self.target.table)
-        }
+        import duckdb
+
+        try:
+            rows = self.connection.execute(f"describe {self.table}").fetchall()
+        except duckdb.CatalogException:
+            return {}
+        return {fold(column): (column, type_) for column, type_, *_ in rows}
 
     def _check_types(self) -> None:
         for field in self.target.fields:

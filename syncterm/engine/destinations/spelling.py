@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from syncterm.engine.destinations.memory import memory_connection
 from syncterm.engine.destinations.rejected import Fault
 from syncterm.engine.schema import Field
 
@@ -24,13 +25,12 @@ class SpellingCheck:
 
         NaN and Infinity pass as JSON, as in DuckDB; `strict_json_faults` finds them.
         """
-        import duckdb
         import pyarrow as pa
 
         if field.type.name not in ("json", "uuid"):
             return []
         if self._connection is None:
-            self._connection = duckdb.connect(config={"threads": "1", "enable_external_access": "false"})
+            self._connection = memory_connection()
         self._connection.register("candidates", pa.table([batch.column(field.name)], names=["value"]))
         bad = f"value is not null and try_cast(value as {field.type.name}) is null"
         found = self._connection.sql(f"select {bad} as bad from candidates").to_arrow_table()["bad"].combine_chunks()

@@ -24,6 +24,7 @@ import re
 from typing import TYPE_CHECKING
 
 from syncterm.engine.destinations import rules
+from syncterm.engine.destinations.memory import memory_connection
 from syncterm.engine.destinations.rejected import Fault
 from syncterm.engine.destinations.text_lines import range_faults
 from syncterm.engine.errors import ConfigError
@@ -31,7 +32,6 @@ from syncterm.engine.schema import Field, LogicalType, parse_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from duckdb import DuckDBPyConnection
 
 DECLARED_TYPES = {
     "boolean": "BOOLEAN",
@@ -120,12 +120,10 @@ class Storage:
     """Turns batches into what SQLite keeps: 64-bit integers, doubles, text and bytes. Used from one thread."""
 
     def __init__(self, fields: tuple[Field, ...]) -> None:
-        import duckdb
-
         self._fields = fields
         values = ", ".join(f"{_value(f'c{number}', field.type.name)} as c{number}" for number, field in enumerate(fields))
         self._query = f"select {values} from rows"
-        self._connection: DuckDBPyConnection = duckdb.connect(config={"threads": "1", "enable_external_access": "false"})
+        self._connection = memory_connection()
 
     def schema(self) -> pa.Schema:
         """The columns c0, c1, … as they come out of `convert`."""

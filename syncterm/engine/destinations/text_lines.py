@@ -24,6 +24,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from syncterm.engine.destinations.memory import memory_connection
 from syncterm.engine.destinations.rejected import Fault
 from syncterm.engine.destinations.rules import quote
 from syncterm.engine.schema import Field
@@ -78,12 +79,11 @@ class TextPart:
     """Writes one file of lines. The file exists already, empty, with the right mode."""
 
     def __init__(self, path: Path, fields: tuple[Field, ...], text_format: TextFormat, compression: str | None) -> None:
-        import duckdb
         import pyarrow as pa
 
         self._fields = fields
         self._query = f"select {line_expression(fields, text_format)} as line from rows"
-        self._connection = duckdb.connect(config={"threads": "1", "enable_external_access": "false"})
+        self._connection = memory_connection()
         self._file = pa.output_stream(str(path), compression=compression)
         if text_format == "csv":
             self._file.write(header(fields).encode())

@@ -163,3 +163,15 @@ def test_append_to_a_table_of_others(harness: DuckDBHarness) -> None:
 )
 def test_which_column_holds_what(existing: str, wanted: str, expected: bool) -> None:
     assert holds(existing, wanted) is expected
+
+
+def test_a_schema_named_like_the_file(tmp_path: Path) -> None:
+    harness = DuckDBHarness(tmp_path)
+    harness.path = tmp_path / "sales.duckdb"
+    to = target(SyncMode.INCREMENTAL_UPSERT, collection="sales", table="sales")
+    load(harness.make(), to, batch(OLD), cursor="2")
+    load(harness.make(), to, batch([(2, "zwei", 3)]), cursor="3")
+    with duckdb.connect(str(harness.path)) as connection:
+        rows = connection.execute("select id, note from sales.sales.sales order by id").fetchall()
+    assert rows == [(1, "one"), (2, "zwei")]
+    assert harness.make().state("connector", "sales")["stream"].load == 2
