@@ -6,16 +6,18 @@ operation on the engine's loop, and says what became of it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import fields
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.model import Activity
-from syncterm.screens.connector_export import plain
+from syncterm.screens.connector_export import plain, write
 from syncterm.screens.menu import Choice, Menu
 from syncterm.text import NOTHING, clean, count, duration
 from syncterm.widgets.confirm import Confirm, Target
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
     from syncterm.app import SyncTermApp
     from syncterm.engine.engine import Engine
     from syncterm.engine.operations import OperationResult
-    from syncterm.engine.queries import ConnectorRow
+    from syncterm.engine.queries import ConnectorQuery, ConnectorRow
 
 logger = logging.getLogger(__name__)
 
 CLIPBOARD_LIMIT = 75_000  # bytes; terminals and tmux drop longer OSC 52 sequences, some of them silently
 REFUSALS_SHOWN = 4
+ROWS_AT_ONCE = 500
 
 T = TypeVar("T")
 
@@ -219,6 +222,23 @@ class ConnectorActions:
         first = text.partition("\n")[0]
         self._app.notify(f"{first[:60]}{'…' if len(text) > 60 else ''}", title=f"Copied {what} to the terminal's clipboard")
 
+    async def export(self, wanted: ConnectorQuery, folder: Path, file_format: str) -> None:
+        """Write all rows of a query to a new file in the folder; `file_format` is `csv` or `json`."""
+        keys = await self._call(lambda engine: engine.queries.connector_keys(wanted))
+        rows: list[ConnectorRow] = []
+        for start in range(0, len(keys), ROWS_AT_ONCE):
+            part = keys[start : start + ROWS_AT_ONCE]
+            found = await self._call(lambda engine, part=part: engine.queries.connector_rows(part))  # type: ignore[misc]
+            rows += [found[key] for key in part if key in found]
+        try:
+            path = await asyncio.to_thread(write, rows, folder, self._app.now(), file_format)
+        except OSError as error:
+            self._app.notify(
+                f"{folder}: {error.strerror}. Start syncterm in a folder you can write to.", title="Not exported", severity="error"
+            )
+            return
+        self._app.notify(str(path), title=f"Exported {count(len(rows))} connectors")
+
     # --- Shared
 
     async def _call(self, function: Callable[[Engine], Awaitable[T]]) -> T:
@@ -227,8 +247,8 @@ class ConnectorActions:
     async def _rows(self, ids: Sequence[str]) -> list[ConnectorRow]:
         """The rows of those connectors as they are now; the ones that have gone are reported, not replaced."""
         found: dict[str, ConnectorRow] = {}
-        for start in range(0, len(ids), 500):
-            part = list(ids[start : start + 500])
+        for start in range(0, len(ids), ROWS_AT_ONCE):
+            part = list(ids[start : start + ROWS_AT_ONCE])
             found |= await self._call(lambda engine, part=part: engine.queries.connector_rows(part))  # type: ignore[misc]
         gone = len(set(ids)) - len(found)
         if gone:

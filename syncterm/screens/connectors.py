@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,23 +20,20 @@ from syncterm.engine.model import Activity
 from syncterm.screens.base import DashboardScreen
 from syncterm.screens.connector_details import ConnectorDetails
 from syncterm.screens.connector_rows import (
-    DEFAULT_COLUMNS,
     FILTER_FIELDS,
-    SORTS,
     STATUS_ORDER,
-    STATUS_STYLES,
     ConnectorSource,
     Look,
     connector_query,
-    status_glyph,
 )
+from syncterm.screens.connector_view import ALL, ConnectorView, sort_choices
 from syncterm.screens.menu import Choice, Menu, Ticks
 from syncterm.text import clip, count, countdown
 from syncterm.widgets.filter_bar import FilterBar
 from syncterm.widgets.header import Badge
 from syncterm.widgets.live_table import LiveTable
-from syncterm.widgets.status_tabs import StatusTab, StatusTabs
-from syncterm.widgets.table_model import Column, TableQuery
+from syncterm.widgets.status_tabs import StatusTabs
+from syncterm.widgets.table_model import TableQuery
 
 if TYPE_CHECKING:
     from syncterm.engine.queries import ConnectorCounts, ConnectorRow
@@ -45,19 +41,12 @@ if TYPE_CHECKING:
 CLOCK_INTERVAL = 20.0
 """Seconds between two looks at the visible rows for the sake of "4 min ago"; only cells that read differently are repainted."""
 
-EXPORT_CHUNK = 500  # rows
-
-ALL = "all"
-WIDE_SHARE = 2
-"""How much wider the flexible columns are in the wide view."""
-
 NOTHING_YET = (
     "No connectors yet.",
     "",
     "Run  syncterm demo  to look round with sample data,",
     "or  syncterm apply FILE  to set up connectors from a file.",
 )
-_TAB_STYLES = {"good": "$text-success", "bad": "$text-error", "warning": "$text-warning", "muted": "dim"}
 
 
 class ConnectorTable(LiveTable):
@@ -79,27 +68,21 @@ class ConnectorsScreen(DashboardScreen):
 
     def __init__(self) -> None:
         super().__init__(id="connectors")
-        self._statuses: frozenset[str] = frozenset()
-        """Statuses shown; empty for all."""
-        self._failures_only = False
         self._frozen: set[str] | None = None
         """While the display is paused: the ids that changed meanwhile."""
         self.counts: ConnectorCounts | None = None
         """How many there are and match; None until the store has been asked."""
         self._reading = False
         """Whether the table reads the store: from its opening on."""
-        self._wide = False
-        self._shown_columns: tuple[str, ...] = DEFAULT_COLUMNS
 
     # --- Picture
 
     def compose_body(self) -> ComposeResult:
         self._source = ConnectorSource(self.dashboard.host, self.look, self._fetched)
-        self._restore()
+        self.view = ConnectorView(self._source.columns())
+        query = self.view.restore(self.dashboard.state.get("connectors"))
         self._tabs = StatusTabs(id="status-tabs")
-        self._table = ConnectorTable(
-            _NothingYet(), self._columns(), query=self._stored_query, ascii=self.dashboard.ascii, id="table"
-        )
+        self._table = ConnectorTable(_NothingYet(), self.view.arranged(), query=query, ascii=self.dashboard.ascii, id="table")
         yield self._tabs
         yield FilterBar(FILTER_FIELDS, placeholder="text   !text   source:pg   status:broken", id="filter")
         with Container(id="body"):
@@ -136,7 +119,7 @@ class ConnectorsScreen(DashboardScreen):
         if self._frozen is not None:
             waiting = f" {count(len(self._frozen))} changes" if self._frozen else ""
             badges.append(Badge(f"PAUSED{waiting}", loud=True))
-        text = self._filter_text()
+        text = self.view.filter_text(self.table.table_query.text)
         if text and self.counts is not None:
             ellipsis = self.dashboard.glyphs.ellipsis
             badges.append(Badge(f"FILTER {clip(text, 24, ellipsis)} ({count(self.counts.matching)}/{count(self.counts.total)})"))
@@ -147,21 +130,8 @@ class ConnectorsScreen(DashboardScreen):
             badges.append(Badge(f"U undo {countdown((until - self.dashboard.now()).total_seconds())}"))
         return tuple(badges)
 
-    def _filter_text(self) -> str:
-        parts = [self.table.table_query.text, ",".join(sorted(self._statuses)), "failures" if self._failures_only else ""]
-        return " ".join(part for part in parts if part)
-
     def _show_tabs(self) -> None:
-        by_status = self._by_status()
-        tabs = [StatusTab(ALL, "All", sum(by_status.values()) if self.counts is not None else None)]
-        for status in STATUS_ORDER:
-            number = by_status.get(status, 0) if self.counts is not None else None
-            sign = status_glyph(status, self.dashboard.glyphs)
-            tabs.append(StatusTab(status, status, number, sign, _TAB_STYLES[STATUS_STYLES[status]]))
-        self._tabs.set_tabs(tabs, self._statuses or frozenset({ALL}))
-
-    def _by_status(self) -> dict[str, int]:
-        return {str(status): number for status, number in self.counts.by_status.items()} if self.counts is not None else {}
+        self._tabs.set_tabs(*self.view.tabs(self.counts, self.dashboard.glyphs))
 
     def _notice(self, lines: Sequence[str], style: str = "") -> None:
         """Say something in the table's place; nothing brings the table back."""
@@ -194,13 +164,8 @@ class ConnectorsScreen(DashboardScreen):
         else:
             self.table.update_rows(change.connector_ids)
         query = self.table.table_query
-        if (
-            change.order_changed
-            or query.text
-            or self._statuses
-            or self._failures_only
-            or query.sort not in (None, "name", "source")
-        ):
+        filtered = bool(self.view.filter_text(query.text))
+        if change.order_changed or filtered or query.sort not in (None, "name", "source"):
             self.table.refresh_keys()
         self._count_soon()
 
@@ -271,7 +236,7 @@ class ConnectorsScreen(DashboardScreen):
             self.action_details()
         elif self.table.table_query.text or self.query_one(FilterBar).value:
             self.query_one(FilterBar).close()
-        elif self._statuses or self._failures_only:
+        elif self.view.statuses or self.view.failures_only:
             self._filter_by(frozenset(), failures_only=False)
         elif self.table.marks:
             self.table.clear_marks()
@@ -302,67 +267,44 @@ class ConnectorsScreen(DashboardScreen):
         self._count_soon()
         self.update_header()
 
-    def _filter_by(self, statuses: frozenset[str], *, failures_only: bool | None = None) -> None:
-        self._statuses = statuses
-        if failures_only is not None:
-            self._failures_only = failures_only
-        self._requery(
-            replace(self.table.table_query, filters={"statuses": tuple(sorted(statuses)), "failures_only": self._failures_only})
-        )
+    def _filter_by(self, statuses: frozenset[str], *, failures_only: bool) -> None:
+        self.view.statuses, self.view.failures_only = statuses, failures_only
+        self._requery(self.view.filtered(self.table.table_query))
         self._show_tabs()
 
     def action_failures_only(self) -> None:
-        self._filter_by(self._statuses, failures_only=not self._failures_only)
+        self._filter_by(self.view.statuses, failures_only=not self.view.failures_only)
 
     def action_filter_status(self) -> None:
-        glyphs = self.dashboard.glyphs
-        by_status = self._by_status()
-        choices = [
-            Choice(
-                status,
-                f"{status_glyph(status, glyphs)} {status}",
-                detail=count(by_status.get(status, 0)),
-                checked=status in self._statuses,
-            )
-            for status in STATUS_ORDER
-        ]
-
         def chosen(statuses: tuple[str, ...] | None) -> None:
             if statuses is not None:
-                self._filter_by(frozenset(statuses) if len(statuses) < len(STATUS_ORDER) else frozenset())
+                several = frozenset(statuses) if len(statuses) < len(STATUS_ORDER) else frozenset()
+                self._filter_by(several, failures_only=self.view.failures_only)
 
-        self.app.push_screen(Ticks("Show statuses", choices, glyphs, hint="space ticks, enter applies"), chosen)
+        choices = self.view.status_choices(self.counts, self.dashboard.glyphs)
+        self.app.push_screen(Ticks("Show statuses", choices, self.dashboard.glyphs, hint="space ticks, enter applies"), chosen)
 
     def filter_by_status(self, status: str) -> None:
         """Show one status; `all` for all."""
-        self._filter_by(frozenset() if status == ALL else frozenset({status}))
+        self._filter_by(frozenset() if status == ALL else frozenset({status}), failures_only=self.view.failures_only)
 
     def on_status_tabs_chosen(self, event: StatusTabs.Chosen) -> None:
         self.filter_by_status(event.tab)
 
     def action_next_tab(self) -> None:
-        self._step_tab(1)
+        self.filter_by_status(self.view.neighbour(1))
 
     def action_previous_tab(self) -> None:
-        self._step_tab(-1)
-
-    def _step_tab(self, step: int) -> None:
-        tabs = (ALL, *STATUS_ORDER)
-        present = next(iter(self._statuses)) if len(self._statuses) == 1 else ALL
-        self.filter_by_status(tabs[(tabs.index(present) + step) % len(tabs)])
+        self.filter_by_status(self.view.neighbour(-1))
 
     def action_sort(self) -> None:
         query = self.table.table_query
-        present = query.sort or "name"
-        sign = self.dashboard.glyphs.sort_down if query.descending else self.dashboard.glyphs.sort_up
-        choices = [
-            Choice(sort, title, detail=sign if sort == present else "", checked=sort == present) for sort, title in SORTS.items()
-        ]
 
         def chosen(sort: str | None) -> None:
             if sort is not None:
-                self.sort_by(sort, not query.descending if sort == present else False)
+                self.sort_by(sort, sort == query.sort and not query.descending)
 
+        choices = sort_choices(query, self.dashboard.glyphs)
         self.app.push_screen(Menu("Sort by", choices, self.dashboard.glyphs, hint="the same again: reverse"), chosen)
 
     def action_reverse_sort(self) -> None:
@@ -379,52 +321,20 @@ class ConnectorsScreen(DashboardScreen):
         self.dashboard.remember("connectors", sort=event.column, descending=event.descending)
 
     def action_columns(self) -> None:
-        columns = {column.id: column for column in self._source.columns()}
-        order = [*self._shown_columns, *(name for name in columns if name not in self._shown_columns)]
-        choices = [
-            Choice(
-                name,
-                columns[name].title,
-                checked=name in self._shown_columns,
-                reason="The name stays." if name == "name" else "",
-            )
-            for name in order
-        ]
-
         def chosen(names: tuple[str, ...] | None) -> None:
             if names is not None:
-                self._shown_columns = ("name", *(name for name in names if name != "name"))
-                self.table.set_columns(self._columns())
-                self.dashboard.remember("connectors", columns=list(self._shown_columns))
+                self.view.show_columns(names)
+                self.table.set_columns(self.view.arranged())
+                self.dashboard.remember("connectors", columns=list(self.view.shown))
 
-        hint = "space ticks, J K move, enter applies"
+        choices, hint = self.view.column_choices(), "space ticks, J K move, enter applies"
         self.app.push_screen(Ticks("Columns", choices, self.dashboard.glyphs, hint=hint, ordered=True), chosen)
 
     def action_wide(self) -> None:
-        self._wide = not self._wide
-        self.table.action_columns(-len(self._shown_columns))
-        self.table.set_columns(self._columns())
-        self.dashboard.remember("connectors", wide=self._wide)
-
-    def _columns(self) -> tuple[Column, ...]:
-        known = {column.id: column for column in self._source.columns()}
-        shown = [known[name] for name in self._shown_columns]
-        if self._wide:
-            # Nothing is left out: what does not fit is scrolled to.
-            return tuple(
-                replace(column, priority=0, width=column.width * WIDE_SHARE if column.flexible else column.width)
-                for column in shown
-            )
-        return tuple(shown)
-
-    def _restore(self) -> None:
-        stored = self.dashboard.state.get("connectors")
-        sort, columns = stored.get("sort"), stored.get("columns")
-        self._stored_query = TableQuery(sort=sort if sort in SORTS else "name", descending=stored.get("descending") is True)
-        known = {column.id for column in self._source.columns()}
-        if isinstance(columns, list) and "name" in columns and len(set(columns)) == len(columns) and known.issuperset(columns):
-            self._shown_columns = tuple(columns)
-        self._wide = stored.get("wide") is True
+        self.view.wide = not self.view.wide
+        self.table.action_columns(-len(self.view.shown))
+        self.table.set_columns(self.view.arranged())
+        self.dashboard.remember("connectors", wide=self.view.wide)
 
     def action_pause_display(self) -> None:
         if self._frozen is None:
@@ -519,33 +429,15 @@ class ConnectorsScreen(DashboardScreen):
     def action_export(self) -> None:
         choices = [Choice("csv", "CSV", "c", "for spreadsheets; no formulas"), Choice("json", "JSON", "j", "for programs")]
 
+        actions = self.dashboard.connector_actions
+        wanted, folder = connector_query(self.table.table_query), Path.cwd()
+
         def chosen(file_format: str | None) -> None:
             if file_format is not None:
-                self.dashboard.connector_actions.start(self._export(file_format))
+                actions.start(actions.export(wanted, folder, file_format))
 
-        rows = f"Export {count(self.table.count)} rows to {Path.cwd()}"
+        rows = f"Export {count(self.table.count)} rows to {folder}"
         self.app.push_screen(Menu("Export", choices, self.dashboard.glyphs, text=rows), chosen)
-
-    async def _export(self, file_format: str) -> None:
-        from syncterm.screens.connector_export import write
-
-        host = self.dashboard.host
-        wanted = connector_query(self.table.table_query)
-        keys = await host.call(lambda engine: engine.queries.connector_keys(wanted))
-        rows: list[ConnectorRow] = []
-        for start in range(0, len(keys), EXPORT_CHUNK):
-            part = keys[start : start + EXPORT_CHUNK]
-            found = await host.call(lambda engine, part=part: engine.queries.connector_rows(part))  # type: ignore[misc]
-            rows += [found[key] for key in part if key in found]
-        folder = Path.cwd()
-        try:
-            path = await asyncio.to_thread(write, rows, folder, self.dashboard.now(), file_format)
-        except OSError as error:
-            self.notify(
-                f"{folder}: {error.strerror}. Start syncterm in a folder you can write to.", title="Not exported", severity="error"
-            )
-            return
-        self.notify(str(path), title=f"Exported {count(len(rows))} connectors")
 
 
 class _NothingYet:

@@ -155,7 +155,7 @@ class PaletteScreen(ModalScreen[None]):
     async def _find(self, text: str) -> None:
         spec, argument = split(self._specs, text)
         if spec is not None and self._role_reason(spec):
-            spec, text = None, spec.command
+            text, spec = spec.command, None
         self._commands = await self._arguments(spec, argument) if spec is not None else self._actions(text)
         choices = self.query_one(OptionList)
         choices.clear_options()

@@ -418,6 +418,7 @@ def test_a_broken_state_file_means_the_defaults(tmp_path: Path, content: bytes) 
         {"columns": "name"},
         {"columns": ["name", "name"]},
         {"columns": [["name"], {}]},
+        {"columns": ["name", {}]},
         {"wide": "yes"},
     ],
 )
@@ -428,7 +429,7 @@ async def test_nonsense_in_the_state_is_ignored(stage: Stage, tmp_path: Path, st
         screen = pilot.app.screen
         assert isinstance(screen, ConnectorsScreen)
         assert screen.table.table_query.sort == "name"
-        assert screen._shown_columns[0] == "name"
+        assert screen.view.shown[0] == "name"
 
 
 def test_the_samples_lie_beside_the_tests() -> None:

@@ -245,10 +245,10 @@ async def test_columns_chooser_hides_moves_and_remembers(stage: Stage, tmp_path:
         # Untick the second (Source → Destination), then move Status up over it.
         await pilot.press("down", "space", "K", "enter")
         await pilot.pause()
-        assert screen_of(pilot.app)._shown_columns[:2] == ("name", "status")
+        assert screen_of(pilot.app).view.shown[:2] == ("name", "status")
         assert "Source" not in picture(screen_of(pilot.app).dashboard)[2]
     async with stage.open(settings=settings) as pilot:
-        assert screen_of(pilot.app)._shown_columns[:2] == ("name", "status")
+        assert screen_of(pilot.app).view.shown[:2] == ("name", "status")
 
 
 async def test_the_name_column_stays(stage: Stage) -> None:
@@ -256,7 +256,7 @@ async def test_the_name_column_stays(stage: Stage) -> None:
         await pilot.press("o", "space", "enter")
         assert "The name stays." in toasts(screen_of(pilot.app).dashboard)[0]
         await pilot.pause()
-        assert screen_of(pilot.app)._shown_columns[0] == "name"
+        assert screen_of(pilot.app).view.shown[0] == "name"
 
 
 async def test_wide_shows_every_column_by_scrolling(stage: Stage) -> None:

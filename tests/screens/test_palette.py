@@ -92,7 +92,7 @@ async def test_sort_status_filter_theme_by_name(stage: Stage) -> None:
             await pilot.press("enter")
             await settle(pilot)
         assert screen.table.table_query.sort == "duration"
-        assert screen._statuses == {"Paused"}
+        assert screen.view.statuses == {"Paused"}
         assert pilot.app.theme == "nord"
         assert screen.table.table_query.text == "tele"
 
