@@ -123,21 +123,19 @@ class PostgresSource(Source):
         return relations
 
     def high(self, stream: StreamConfig, schema: StreamSchema) -> str | None:
-        """The highest value of the cursor column, compared as its type compares; never beyond the server's own clock."""
+        """The highest value of the cursor column that is finite and not after the server's clock, compared as its type compares."""
         if stream.cursor_field is None:
             return None
         expression, logical = _cursor(stream, schema)
-        finite = ""
+        counted = "TRUE"
         if logical.name.startswith(("float", "decimal")):
-            # NaN is above every number and infinity above all but NaN; -infinity can only be the highest where nothing else is.
-            finite = f" WHERE {expression} < 'NaN' AND {expression}::float8 NOT IN ('Infinity', '-Infinity')"
-        highest = f"max({expression})"
-        if logical.name in _TEMPORAL:
-            highest = f"least({highest}, {_NOW[logical.name].format(zone=_SERVER_ZONE)})"
-            highest = f"CASE WHEN max({expression}) > '-infinity' THEN {highest} END"
+            counted = f"{expression} < 'NaN' AND {expression}::float8 NOT IN ('Infinity', '-Infinity')"
+        elif logical.name in _TEMPORAL:
+            counted = f"{expression} > '-infinity' AND {expression} <= {_NOW[logical.name].format(zone=_SERVER_ZONE)}"
+        query = f"SELECT max({expression})::text AS high FROM {self._table(stream.name)} WHERE {counted}"
         with self._session.connection() as connection:
             self._session.execute(connection, _BEGIN)
-            rows = self._session.fetch(connection, f"SELECT ({highest})::text AS high FROM {self._table(stream.name)}{finite}")
+            rows = self._session.fetch(connection, query)
             self._session.execute(connection, "COMMIT")
         value: str | None = rows[0]["high"]
         return value
