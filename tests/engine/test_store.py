@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -22,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from syncterm.engine.clock import SystemClock
 from syncterm.engine.errors import StoreError, StoreTooNewError
+from syncterm.engine.store import database as module
 from syncterm.engine.store import files, migrations
 from syncterm.engine.store.database import CHECKPOINT_EVERY, Database
 from syncterm.engine.store.tables import log_lines, metadata, syncs
@@ -218,15 +220,27 @@ async def test_data_version_tells_of_other_processes_only(database: Database, pa
     assert await database.data_version() != first
 
 
-async def test_the_log_does_not_grow_with_every_write(database: Database, path: Path) -> None:
-    log = path.with_name(f"{path.name}-wal")
-    sizes = []
-    for _ in range(3):
-        for _ in range(2 * CHECKPOINT_EVERY):
-            async with database.write(durable=False) as connection:
-                await connection.execute(insert(log_lines), [{**LINE, "message": "x" * 5000}])
-        sizes.append(log.stat().st_size)
-    assert sizes[2] < 2 * sizes[0]
+async def write_lines(database: Database, count: int) -> None:
+    for _ in range(count):
+        async with database.write(durable=False) as connection:
+            await connection.execute(insert(log_lines), [{**LINE, "message": "x" * 5000}])
+
+
+async def test_checkpoints_happen_beside_the_writer(database: Database, path: Path, tmp_path: Path) -> None:
+    await write_lines(database, CHECKPOINT_EVERY)
+    await asyncio.wait([task for task in asyncio.all_tasks() if task.get_name() == "checkpoint"])
+    alone = shutil.copy(path, tmp_path / "without its log.db")
+    with closing(sqlite3.connect(alone)) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM log_lines").fetchone() == (CHECKPOINT_EVERY,)
+
+
+async def test_the_log_is_bounded_however_busy_the_writer_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_WRITER_CHECKPOINT", 200)
+    database = await Database.open(path, clock=SystemClock())
+    await write_lines(database, 500)
+    size = path.with_name(f"{path.name}-wal").stat().st_size
+    await database.close()
+    assert 2 * size < 500 * 5000
 
 
 WRITER = """
