@@ -34,7 +34,7 @@ for 10,000 rows; hence a table of our own on the line API.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
@@ -51,8 +51,9 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.worker import Worker
 
-from syncterm.text import clean, clip, fit, glyphs, width
+from syncterm.text import clean, clip, glyphs, width
 from syncterm.widgets.row_selection import RowSelection
+from syncterm.widgets.row_window import RowWindow
 from syncterm.widgets.table_model import (
     LEAD,
     STYLE_NAMES,
@@ -68,6 +69,7 @@ from syncterm.widgets.table_model import (
     cell_text,
     furthest_offset,
 )
+from syncterm.widgets.table_paint import Piece, header_pieces, joined, row_pieces
 
 __all__ = ["Cell", "CellValue", "Column", "LiveTable", "Row", "RowSource", "TableQuery"]
 
@@ -80,13 +82,10 @@ SCROLLBAR = 1
 LIVE_INTERVAL = 0.1
 """Least seconds between two rounds of live changes: at most ten repaints a second."""
 
-CACHED_ROWS = 1000
-"""Rows kept beyond the window before the cache is trimmed to the rows around it."""
+PAINTED_LINES = 1000
+"""Painted lines kept before all are forgotten."""
 
 TOOLTIP_CHARACTERS = 2000
-
-Piece = tuple[str, tuple[str, ...]]
-"""Cleaned text and the names of its styles: the line's state first, then the cell's own."""
 
 
 class LiveTable(ScrollView, can_focus=True):
@@ -157,87 +156,63 @@ class LiveTable(ScrollView, can_focus=True):
     """
 
     @dataclass
-    class RowOpened(Message):
+    class TableMessage(Message):
+        """What all messages of a table share."""
+
+        table: LiveTable
+
+        @property
+        def control(self) -> LiveTable:
+            """The table, for ``@on(LiveTable.RowOpened, "#id")``."""
+            return self.table
+
+    @dataclass
+    class RowOpened(TableMessage):
         """Enter, a double click, or a click on the row under the cursor."""
 
-        table: LiveTable
         key: str
 
-        @property
-        def control(self) -> LiveTable:
-            return self.table
-
     @dataclass
-    class RowHighlighted(Message):
+    class RowHighlighted(TableMessage):
         """The cursor came to another row."""
 
-        table: LiveTable
         key: str | None
 
-        @property
-        def control(self) -> LiveTable:
-            return self.table
-
         def can_replace(self, message: Message) -> bool:
-            return isinstance(message, LiveTable.RowHighlighted)
+            return isinstance(message, LiveTable.RowHighlighted) and message.table is self.table
 
     @dataclass
-    class MarksChanged(Message):
+    class MarksChanged(TableMessage):
         """Rows were marked or unmarked."""
 
-        table: LiveTable
         count: int
 
-        @property
-        def control(self) -> LiveTable:
-            return self.table
-
     @dataclass
-    class SortChanged(Message):
+    class SortChanged(TableMessage):
         """A person chose another order."""
 
-        table: LiveTable
         column: str | None
         descending: bool
 
-        @property
-        def control(self) -> LiveTable:
-            return self.table
-
     @dataclass
-    class MenuRequested(Message):
+    class MenuRequested(TableMessage):
         """A right click on a row, which now has the cursor."""
 
-        table: LiveTable
         key: str
         offset: Offset
         """Where on the screen."""
 
-        @property
-        def control(self) -> LiveTable:
-            return self.table
-
     @dataclass
-    class KeysLoaded(Message):
+    class KeysLoaded(TableMessage):
         """The order of rows has arrived."""
 
-        table: LiveTable
         count: int
 
-        @property
-        def control(self) -> LiveTable:
-            return self.table
-
     @dataclass
-    class LoadFailed(Message):
+    class LoadFailed(TableMessage):
         """The source raised an error; what was shown before stays."""
 
-        table: LiveTable
         error: Exception
-
-        @property
-        def control(self) -> LiveTable:
-            return self.table
 
     def __init__(
         self,
@@ -263,9 +238,7 @@ class LiveTable(ScrollView, can_focus=True):
         self._loaded: TableQuery | None = None
         """The query whose keys are shown; None before the first answer."""
         self._error: str = ""
-        self._rows: dict[str, Row] = {}
-        self._stale: set[str] = set()
-        """Loaded rows that may have changed since."""
+        self._rows = RowWindow()
         self._keys_worker: Worker[None] | None = None
         self._keys_again = False
         self._rows_worker: Worker[None] | None = None
@@ -306,7 +279,7 @@ class LiveTable(ScrollView, can_focus=True):
 
     def describe(self, key: str) -> list[tuple[str, str]]:
         """(column title, tooltip or full text) for every column of a loaded row, cleaned; for a details pane."""
-        row = self._rows.get(key, {})
+        row = self._rows.get(key) or {}
         shown = []
         for column in self.columns:
             text = (column.tooltip(key, row) if column.tooltip else None) or cell_text(row.get(column.id, ""))
@@ -346,8 +319,7 @@ class LiveTable(ScrollView, can_focus=True):
         self.table_query = query or TableQuery()
         self._selection = RowSelection()
         self._loaded = None
-        self._rows.clear()
-        self._stale.clear()
+        self._rows = RowWindow()
         self._strips.clear()
         self._set_scroll(0)
         self.refresh()
@@ -362,13 +334,13 @@ class LiveTable(ScrollView, can_focus=True):
 
     def update_rows(self, keys: Iterable[str]) -> None:
         """These rows may have changed: those in view are fetched, ten rounds a second at most, others when they come into view."""
-        self._stale.update(key for key in keys if key in self._rows)
-        if self._stale:
-            self._load_rows()
+        self._rows.invalidate(keys)
+        self._load_rows()
 
     def update_all_rows(self) -> None:
         """Every row may have changed."""
-        self.update_rows(list(self._rows))
+        self._rows.invalidate()
+        self._load_rows()
 
     def move_to(self, key: str) -> bool:
         """Put the cursor on a row; False when it is not shown."""
@@ -456,13 +428,7 @@ class LiveTable(ScrollView, can_focus=True):
         self._load_rows()
 
     def _wanted(self) -> tuple[list[str], bool]:
-        """Keys to fetch now, and whether they can wait for the next round of live changes."""
-        keys, top, page = self._selection.keys, self.scroll_offset.y, self._page
-        # A page above and below are fetched as well, so that paging finds its rows there.
-        missing = [key for key in keys[max(0, top - page) : top + 2 * page] if key not in self._rows]
-        if missing:
-            return missing, False
-        return [key for key in keys[top : top + page] if key in self._stale], True
+        return self._rows.wanted(self._selection.keys, self.scroll_offset.y, self._page)
 
     def _load_rows(self) -> None:
         if self._rows_worker is not None or not self.is_attached:
@@ -483,7 +449,7 @@ class LiveTable(ScrollView, can_focus=True):
                 if can_wait and (delay := self._next_live - monotonic()) > 0:
                     await asyncio.sleep(delay)
                     wanted, can_wait = self._wanted()
-                self._stale.difference_update(wanted)
+                self._rows.begin(wanted)
                 rows = await source.rows(wanted)
                 if source is not self._source:
                     continue
@@ -495,36 +461,23 @@ class LiveTable(ScrollView, can_focus=True):
             if this is self._rows_worker:
                 self._rows_worker = None
 
-    def _take_rows(self, wanted: Sequence[str], rows: object) -> None:
-        assert hasattr(rows, "get")
-        for key in wanted:
-            new: Row = rows.get(key) or {}
-            old = self._rows.get(key)
-            if old == new:
-                continue
-            self._rows[key] = new
+    def _take_rows(self, wanted: Sequence[str], rows: Mapping[str, Row]) -> None:
+        """Store rows and repaint the cells in view that differ."""
+        top, page = self.scroll_offset.y, self._page
+        for key, old in self._rows.take(wanted, rows).items():
             for state in range(4):
                 self._strips.pop((key, state), None)
             position = self._selection.position(key)
-            line = -1 if position is None else position - self.scroll_offset.y
-            if not 0 <= line < self._page:
+            if position is None or not top <= position < top + page:
                 continue
             if old is None:
-                self._refresh_line(line)
+                self._refresh_row(position)
                 continue
+            new = self._rows.get(key) or {}
             for place in self._arrangement.placed:
                 if old.get(place.column.id, "") != new.get(place.column.id, ""):
-                    self.refresh(Region(place.x, line + HEADER, place.width, 1))
-        self._trim()
-
-    def _trim(self) -> None:
-        top, page = self.scroll_offset.y, self._page
-        if len(self._rows) > CACHED_ROWS + 3 * page:
-            near = set(self._selection.keys[max(0, top - page) : top + 2 * page])
-            self._rows = {key: row for key, row in self._rows.items() if key in near}
-            self._stale &= near
-        if len(self._strips) > CACHED_ROWS:
-            self._strips.clear()
+                    self.refresh(Region(place.x, position - top + HEADER, place.width, 1))
+        self._rows.trim(self._selection.keys, top, page)
 
     def _failed(self, error: Exception) -> None:
         self._error = clean(error, limit=500)
@@ -720,7 +673,7 @@ class LiveTable(ScrollView, can_focus=True):
             return None
         if key is None:
             return place.column.title if width(place.column.title) > place.width else None
-        row = self._rows.get(key, {})
+        row = self._rows.get(key) or {}
         if place.column.tooltip is not None and (text := place.column.tooltip(key, row)):
             return text
         full = cell_text(row.get(column_id, ""))
@@ -785,96 +738,26 @@ class LiveTable(ScrollView, can_focus=True):
         return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
-        breadth = self.size.width
         if y < HEADER:
-            return self._header_line(breadth)
+            return self._strip(header_pieces(self._arrangement, self.table_query, self._breadth, self._glyphs))
         keys, position = self._selection.keys, y - HEADER + self.scroll_offset.y
         if position < len(keys):
             key = keys[position]
-            state = (position == self._selection.cursor) | (key in self._selection.marks) << 1
-            strip = self._strips.get((key, state))
+            cursor, marked = position == self._selection.cursor, key in self._selection.marks
+            strip = self._strips.get((key, cursor | marked << 1))
             if strip is None:
-                strip = self._strips[key, state] = self._row_line(key, state, breadth)
+                if len(self._strips) > PAINTED_LINES:
+                    self._strips.clear()
+                pieces = row_pieces(self._rows.get(key), self._arrangement, cursor=cursor, marked=marked, glyphs=self._glyphs)
+                strip = self._strips[key, cursor | marked << 1] = self._strip(pieces)
             return strip
         if y == HEADER and not keys:
             message = self._error or (self._empty if self._loaded is not None else "Loading…")
-            return self._line([(fit("  " + clean(message), breadth, ellipsis=self._glyphs.ellipsis), ("row", "muted"))], breadth)
-        return self._line([], breadth)
+            return self._strip([("  " + clip(clean(message), self._breadth - 2, self._glyphs.ellipsis), ("row", "muted"))])
+        return self._strip([])
 
-    def _header_line(self, breadth: int) -> Strip:
-        glyph, arrangement = self._glyphs, self._arrangement
-        pieces: list[str] = []
-        at = 0
-        for index, place in enumerate(arrangement.placed):
-            lead = " " * (place.x - at)
-            if index == 1 and arrangement.more_left:
-                lead = lead[:-1] + glyph.more_left
-            title, sign = clean(place.column.title), ""
-            if place.column.id == self.table_query.sort:
-                sign = glyph.sort_down if self.table_query.descending else glyph.sort_up
-            room = place.width - len(sign)
-            shown = clip(title, room, glyph.ellipsis) + sign
-            pieces.append(lead + fit(shown, place.width, place.column.align))
-            at = place.x + place.width
-        line = "".join(pieces)
-        if arrangement.more_right:
-            line = fit(line, self._breadth - 1, ellipsis="") + glyph.more_right
-        return self._line([(line, ("header",))], breadth)
-
-    def _row_line(self, key: str, state: int, breadth: int) -> Strip:
-        glyph, marked = self._glyphs, bool(state & 2)
-        base = "cursor" if state & 1 else "row"
-        pieces: list[Piece] = [
-            (glyph.cursor if state & 1 else " ", (base,)),
-            (glyph.mark if marked else " ", (base, "marked") if marked and base == "row" else (base,)),
-        ]
-        row = self._rows.get(key)
-        if row is None:
-            pieces.append((glyph.ellipsis, (base, "placeholder")))
-            return self._line(pieces, breadth)
-        at = LEAD
-        for place in self._arrangement.placed:
-            if place.x > at:
-                pieces.append((" " * (place.x - at), (base,)))
-            at = place.x + place.width
-            pieces.extend(self._cell_pieces(row.get(place.column.id, ""), place, base))
-        return self._line(pieces, breadth)
-
-    def _cell_pieces(self, value: CellValue, place: Placed, base: str) -> list[Piece]:
-        # N terminal cells can show no more than 5 N characters (four combining marks on each): longer text is cut, then cleaned.
-        limit, ellipsis = 5 * place.width + 10, self._glyphs.ellipsis
-        cells = (Cell(value),) if isinstance(value, str) else (value,) if isinstance(value, Cell) else value
-        pieces: list[Piece] = []
-        room = place.width
-        texts = [clean(cell.text, limit=limit) for cell in cells]
-        for index, (cell, text) in enumerate(zip(cells, texts, strict=True)):
-            last = index == len(cells) - 1
-            if not last and width(text) >= room and any(texts[index + 1 :]):
-                text, last = text + "".join(texts[index + 1 :]), True
-            shown = clip(text, room, ellipsis)
-            # On the cursor's line one style for all: the eye needs contrast there, and the terminal fewer bytes.
-            style = (base,) if base == "cursor" else (base, cell.style) if cell.style else (base,)
-            pieces.append((shown, style))
-            room -= width(shown)
-            if last:
-                break
-        before = {"left": 0, "right": room, "center": room // 2}[place.column.align]
-        return [(" " * before, (base,)), *pieces, (" " * (room - before), (base,))]
-
-    def _line(self, pieces: Iterable[Piece], breadth: int) -> Strip:
-        """One line of exactly `breadth` cells; neighbours of one style become one segment, and blanks take their neighbour's."""
-        segments: list[Piece] = []
-        used = 0
-        for text, names in pieces:
-            if not text:
-                continue
-            used += width(text)
-            if segments and (segments[-1][1] == names or text.isspace()):
-                segments[-1] = (segments[-1][0] + text, segments[-1][1])
-            else:
-                segments.append((text, names))
-        if used < breadth:
-            text, names = segments.pop() if segments else ("", ("row",))
-            segments.append((text + " " * (breadth - used), names))
-        strip = Strip([Segment(text, self._style(*names)) for text, names in segments], max(used, breadth))
-        return strip.crop(0, breadth) if used > breadth else strip
+    def _strip(self, pieces: Iterable[Piece]) -> Strip:
+        """A line as wide as the widget."""
+        breadth = self.size.width
+        strip = Strip([Segment(text, self._style(*names)) for text, names in joined(pieces, breadth)])
+        return strip.crop(0, breadth) if strip.cell_length > breadth else strip
