@@ -229,7 +229,7 @@ class Stage:
 
     def close(self) -> None:
         for host in self.hosts:
-            assert host.stop(), "the engine did not stop"
+            assert host.stop(PATIENCE), "the engine did not stop"
 
 
 @pytest.fixture
