@@ -22,7 +22,7 @@ from syncterm.text import NOTHING, Glyphs, ago, byte_size, clean, count, duratio
 from syncterm.widgets.history_table import OUTCOME_LOOKS, started_text, status_cell, trigger_text
 from syncterm.widgets.lines import Line, Lines
 from syncterm.widgets.live_table import LiveTable
-from syncterm.widgets.paged_table import PagedSource, PagedTable
+from syncterm.widgets.paged_table import LOGS, PagedSource, PagedTable
 from syncterm.widgets.stream_tree import MODE_NAMES
 from syncterm.widgets.tab_strip import TabStrip
 from syncterm.widgets.table_model import Cell, Column, Row, TableQuery
@@ -57,6 +57,8 @@ class ListSource:
 
 class ListTable(LiveTable):
     """A table of a few rows that are given to it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [LOGS]
 
     def __init__(self, columns: Sequence[Column], *, empty: str, ascii: bool, id: str) -> None:  # noqa: A002
         self._list = ListSource()

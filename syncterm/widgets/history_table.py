@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
-from typing import TYPE_CHECKING, ClassVar
-
-from textual.binding import Binding, BindingType
+from typing import TYPE_CHECKING
 
 from syncterm.engine.model import Outcome, Reason, SyncState, Trigger
 from syncterm.text import NOTHING, Glyphs, ago, byte_size, count, duration
@@ -133,8 +131,6 @@ class HistoryTable(PagedTable["SyncRow"]):
         pages: fetches a page.
         draw: makes a table row of a sync.
     """
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("l", "screen.logs", "Logs", show=False, id="logs")]
 
     def __init__(self, pages: Pages, draw: Callable[[SyncRow], Row], *, ascii: bool = False, id: str | None = None) -> None:  # noqa: A002
         self.outcome: Outcome | None = None

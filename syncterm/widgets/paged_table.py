@@ -6,7 +6,9 @@ What is old never changes, so a refresh asks for the newest page only and keeps 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
+
+from textual.binding import Binding, BindingType
 
 from syncterm.widgets.live_table import LiveTable
 from syncterm.widgets.table_model import Column, Row, TableQuery
@@ -17,6 +19,10 @@ PAGE = 100
 """Items fetched at a time."""
 AHEAD = 40
 """The next page is asked for when the window comes this near to the end of what is loaded."""
+
+
+LOGS = Binding("l", "screen.logs", "Logs", show=False, id="logs")
+"""In the tables of a screen that has logs, `l` shows them; columns scroll by arrow keys."""
 
 
 class PagedSource(Generic[T]):
@@ -83,6 +89,8 @@ class PagedSource(Generic[T]):
 
 class PagedTable(LiveTable, Generic[T]):
     """The table of a `PagedSource`; asks for older items when one scrolls or moves near the end."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [LOGS]
 
     def __init__(
         self,
