@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from rich.text import Text
-from textual.app import App
 from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -29,6 +28,7 @@ from syncterm.painting import FrameDifference
 from syncterm.screens.base import DashboardScreen
 from syncterm.screens.connector_actions import ConnectorActions
 from syncterm.screens.connectors import ConnectorsScreen
+from syncterm.screens.dashboard import Dashboard
 from syncterm.screens.help import HelpScreen
 from syncterm.screens.menu import Choice, Menu
 from syncterm.screens.palette import PaletteScreen
@@ -95,7 +95,7 @@ class AsciiScrollBarRender(ScrollBarRender):
     HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
 
 
-class SyncTermApp(App[None], inherit_bindings=False):
+class SyncTermApp(Dashboard, inherit_bindings=False):
     """The dashboard on one engine host.
 
     Args:
@@ -125,7 +125,6 @@ class SyncTermApp(App[None], inherit_bindings=False):
     ) -> None:
         self.settings = settings
         self.state = ScreenState(settings.state_path)
-        """What the screens remember between runs."""
         stored_theme = self.state.get("app").get("theme")
         self.appearance = appearance(
             stored_theme if isinstance(stored_theme, str) else settings.theme,
@@ -145,13 +144,10 @@ class SyncTermApp(App[None], inherit_bindings=False):
         self.exit_signal: int | None = None
         """The signal that ended it, if one did."""
         self.opened = asyncio.Event()
-        """Set once the store is open."""
         self.store_error: SynctermError | None = None
-        """Why the store could not be opened."""
         self.header_hidden = bool(self.state.get("app").get("header_hidden"))
         self.engine_summary = EngineSummary(note=f"opening the store {self.glyphs.ellipsis}")
         self.engine_changes: Signal[Change] = Signal(self, "engine-changes")
-        """Published in the screens' loop when rows may have changed."""
         self.crash_report = ""
         """What was printed at a crash."""
         self.last_connector_id: str | None = None
@@ -239,11 +235,9 @@ class SyncTermApp(App[None], inherit_bindings=False):
         self.engine_changes.publish(event.change)
 
     def now(self) -> datetime:
-        """The present instant by the engine's clock."""
         return self.host.clock.now()
 
     def tick(self) -> None:
-        """Show what the passing of time changes: the countdowns."""
         if not self.opened.is_set():
             return
         due = self.engine_summary.next_fire_at
@@ -272,7 +266,6 @@ class SyncTermApp(App[None], inherit_bindings=False):
             self.screen.update_header()
 
     async def attempt(self, function: Callable[[Engine], Awaitable[T]]) -> T | None:
-        """Call the engine; a failure becomes a toast with its cause and remedy, and None is returned."""
         try:
             return await self.host.call(function)
         except SynctermError as error:
@@ -280,7 +273,6 @@ class SyncTermApp(App[None], inherit_bindings=False):
         return None
 
     def notify_error(self, error: SynctermError) -> None:
-        """Say what failed, why, and what to do next."""
         self.notify(error.remedy or str(error.error_class), title=error.message, severity="error", timeout=ERROR_TIMEOUT)
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
@@ -350,7 +342,6 @@ class SyncTermApp(App[None], inherit_bindings=False):
         self.push_screen(PaletteScreen(self.screen))
 
     async def run_command(self, action: str, argument: str) -> None:
-        """Do what the palette asks for: an action with its argument (a connector's id, a column, a status, a theme, a text)."""
         spec = ACTIONS[action]
         actions = self.connector_actions
         table = self.screen_stack[0]
@@ -374,7 +365,6 @@ class SyncTermApp(App[None], inherit_bindings=False):
             self.pop_screen()
 
     def open_connector(self, connector_id: str, *, tab: str = "schema") -> None:
-        """Show the connector's own screen, at that tab."""
         from syncterm.screens.connector import ConnectorScreen
 
         self.last_connector_id = connector_id
@@ -398,7 +388,6 @@ class SyncTermApp(App[None], inherit_bindings=False):
         self.remember("app", header_hidden=self.header_hidden)
 
     def remember(self, screen: str, **values: object) -> None:
-        """Keep these values for the next start; a failure is said, not fatal."""
         try:
             self.state.put(screen, **values)
         except SynctermError as error:

@@ -15,7 +15,7 @@ from syncterm.widgets.footer import Footer, FooterKey
 from syncterm.widgets.header import Badge, Header
 
 if TYPE_CHECKING:
-    from syncterm.app import SyncTermApp
+    from syncterm.screens.dashboard import Dashboard
 
 PINNED = ("palette", "help", "quit")
 """Actions that keep their place at the right of the footer."""
@@ -36,9 +36,9 @@ class DashboardScreen(Screen[None]):
     SCOPE: ClassVar[Scope]
 
     @property
-    def dashboard(self) -> SyncTermApp:
+    def dashboard(self) -> Dashboard:
         """The app, as what it is."""
-        return cast("SyncTermApp", self.app)
+        return cast("Dashboard", self.app)
 
     # --- What a subclass provides
 

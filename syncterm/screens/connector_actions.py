@@ -23,10 +23,10 @@ from syncterm.text import NOTHING, clean, count, duration
 from syncterm.widgets.confirm import Confirm, Target
 
 if TYPE_CHECKING:
-    from syncterm.app import SyncTermApp
     from syncterm.engine.engine import Engine
     from syncterm.engine.operations import OperationResult
     from syncterm.engine.queries import ConnectorQuery, ConnectorRow
+    from syncterm.screens.dashboard import Dashboard
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ T = TypeVar("T")
 class ConnectorActions:
     """The actions on connectors, by id."""
 
-    def __init__(self, app: SyncTermApp) -> None:
+    def __init__(self, app: Dashboard) -> None:
         self._app = app
         self.undo_token: str | None = None
         """Of the last deletion, while it can be undone."""

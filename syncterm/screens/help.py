@@ -22,7 +22,7 @@ from syncterm.widgets.clean_input import CleanInput
 if TYPE_CHECKING:
     from typing import Any
 
-    from syncterm.app import SyncTermApp
+    from syncterm.screens.dashboard import Dashboard
 
 KEYS_WIDTH = 14  # cells
 TITLE_WIDTH = 20  # cells
@@ -134,7 +134,7 @@ class HelpScreen(ModalScreen[None]):
 
     def __init__(self, under: Screen[Any]) -> None:
         super().__init__()
-        app = cast("SyncTermApp", under.app)
+        app = cast("Dashboard", under.app)
         self._entries = entries(under, ascii=app.ascii)
 
     def compose(self) -> ComposeResult:

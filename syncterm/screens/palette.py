@@ -22,7 +22,7 @@ from syncterm.text import clean, clip, fit
 from syncterm.widgets.clean_input import CleanInput
 
 if TYPE_CHECKING:
-    from syncterm.app import SyncTermApp
+    from syncterm.screens.dashboard import Dashboard
 
 CONNECTORS_SHOWN = 30
 SEARCHED_FROM = 3
@@ -125,8 +125,8 @@ class PaletteScreen(ModalScreen[None]):
         ]
 
     @property
-    def dashboard(self) -> SyncTermApp:
-        return cast("SyncTermApp", self.app)
+    def dashboard(self) -> Dashboard:
+        return cast("Dashboard", self.app)
 
     def _here(self, spec: ActionSpec) -> bool:
         scope = getattr(self._under, "SCOPE", None)

@@ -1,0 +1,79 @@
+"""What the screens may ask of the app that shows them. The app is one of these; no screen imports the app."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from textual.app import App
+from textual.signal import Signal
+
+from syncterm.engine.errors import SynctermError
+from syncterm.engine.events import Change
+from syncterm.engine.model import Actor
+from syncterm.settings import ScreenState, Settings
+from syncterm.text import Glyphs
+from syncterm.themes import Appearance
+from syncterm.widgets.header import EngineSummary
+
+if TYPE_CHECKING:
+    from syncterm.engine.engine import Engine
+    from syncterm.engine.host import EngineHost
+    from syncterm.screens.connector_actions import ConnectorActions
+
+T = TypeVar("T")
+
+
+class Dashboard(App[None], inherit_bindings=False):
+    """The app as its screens know it."""
+
+    host: EngineHost
+    """The engine on its own thread."""
+    settings: Settings
+    state: ScreenState
+    """What the screens remember between runs."""
+    appearance: Appearance
+    ascii: bool
+    glyphs: Glyphs
+    read_only: bool
+    actor: Actor
+    """Who is at the keyboard; a viewer where the dashboard is read-only."""
+    opened: asyncio.Event
+    """Set once the store is open."""
+    store_error: SynctermError | None
+    """Why the store could not be opened."""
+    header_hidden: bool
+    engine_summary: EngineSummary
+    engine_changes: Signal[Change]
+    """Published in the screens' loop when rows may have changed."""
+    connector_actions: ConnectorActions
+
+    def now(self) -> datetime:
+        """The present instant by the engine's clock."""
+        raise NotImplementedError
+
+    def tick(self) -> None:
+        """Show what the passing of time changes: the countdowns."""
+        raise NotImplementedError
+
+    async def attempt(self, function: Callable[[Engine], Awaitable[T]]) -> T | None:
+        """Call the engine; a failure becomes a toast with its cause and remedy, and None is returned."""
+        raise NotImplementedError
+
+    def notify_error(self, error: SynctermError) -> None:
+        """Say what failed, why, and what to do next."""
+        raise NotImplementedError
+
+    def remember(self, screen: str, **values: object) -> None:
+        """Keep these values for the next start; a failure is said, not fatal."""
+        raise NotImplementedError
+
+    def open_connector(self, connector_id: str, *, tab: str = "schema") -> None:
+        """Show the connector's own screen, at that tab."""
+        raise NotImplementedError
+
+    async def run_command(self, action: str, argument: str) -> None:
+        """Do what the palette asks for: an action with its argument (a connector's id, a column, a status, a theme, a text)."""
+        raise NotImplementedError
