@@ -35,6 +35,7 @@ from syncterm.engine.model import CheckStep, StreamConfig, Window
 from syncterm.engine.paths import check_path, check_path_text
 from syncterm.engine.schema import Catalog, Field, StreamSchema
 from syncterm.engine.sources.base import Source, SourceBatch, SourceCapabilities
+from syncterm.engine.sources.sqlite_process import TableProcess, from_class_text, request
 from syncterm.engine.sources.sqlite_rows import RowReader
 from syncterm.engine.sources.sqlite_types import column_type
 
@@ -42,6 +43,8 @@ SAMPLE_ROWS = 1000
 """Rows looked at from the beginning, and from the end where the table has row ids."""
 FETCH_ROWS = 500
 """Rows fetched at a time: a few milliseconds of the interpreter lock."""
+PROCESS_ROWS = 100_000
+"""Rows from which a whole table is read by a process of its own, whose start costs half a second."""
 BUSY_SECONDS = 0.2
 """How long SQLite itself waits for a lock; between two tries the sync can be stopped."""
 
@@ -78,6 +81,7 @@ class SQLiteSource(Source):
 
     config: SQLiteConfig
     _connection: sqlite3.Connection | None = None
+    _child: TableProcess | None = None
 
     def check(self) -> Iterator[CheckStep]:
         started = time.monotonic()
@@ -93,6 +97,9 @@ class SQLiteSource(Source):
 
     def interrupt(self) -> None:
         super().interrupt()
+        child = self._child
+        if child is not None:
+            child.kill()
         connection = self._connection
         if connection is not None:
             try:
@@ -142,6 +149,9 @@ class SQLiteSource(Source):
         columns = ", ".join(f"s.{quote(field.name)}" for field in fields)
         sql = f"select {columns} from {quote(stream.name)} as s{where}"
         reader = RowReader(stream, schema, fields)
+        if (window is None or window.low is None) and (schema.estimated_rows or 0) >= PROCESS_ROWS:
+            yield from self._read_in_process(stream, fields, where.removeprefix(" where "), bound, reader)
+            return
         with self._transaction() as connection:
             try:
                 yield from self._batches(connection.execute(sql, bound), reader)
@@ -154,6 +164,32 @@ class SQLiteSource(Source):
                 for _ in range(reader.delivered):
                     cursor.fetchone()
                 yield from self._batches(cursor, reader)
+
+    def _read_in_process(
+        self, stream: StreamConfig, fields: tuple[Field, ...], where: str, bound: Sequence[Any], reader: RowReader
+    ) -> Iterator[SourceBatch]:
+        """A whole large table, by a process that leaves this one's interpreter lock alone."""
+        path = self._path()
+        _check_readable(path)
+        columns = [(quote(field.name), kind) for field, kind in zip(fields, reader.storage, strict=True)]
+        uri = f"file:{quote_url(str(path))}?mode=ro"
+        with self._typed_errors(path):
+            child = self._child = TableProcess(request(uri, quote(stream.name), columns, where, bound))
+            try:
+                self.raise_if_interrupted()
+                for fitting, batch in child.batches():
+                    self.raise_if_interrupted()
+                    if fitting:
+                        reader.add_batch(batch)
+                    elif batch.num_rows:
+                        values = ([from_class_text(text) for text in column.to_pylist()] for column in batch.columns)
+                        reader.add(list(zip(*values, strict=True)))
+                    if reader.full:
+                        yield from reader.flush()
+                yield from reader.flush()
+            finally:
+                self._child = None
+                child.close()
 
     def _batches(self, cursor: sqlite3.Cursor, reader: RowReader) -> Iterator[SourceBatch]:
         while True:

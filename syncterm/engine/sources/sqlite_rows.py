@@ -76,6 +76,27 @@ class RowReader:
         self._rows += batch.num_rows
         self._bytes += batch.nbytes
 
+    @property
+    def storage(self) -> list[str]:
+        """The Arrow type that carries each column's values as stored."""
+        return [kind for kind, _ in self._storage]
+
+    def add_batch(self, batch: pa.RecordBatch) -> None:
+        """Take rows whose every value has its column's storage class; their text is not known to be UTF-8."""
+        import pyarrow as pa
+
+        self.delivered += batch.num_rows
+        arrays = [
+            array.view(pa.binary()) if kind == "string" else array
+            for array, (kind, _) in zip(batch.columns, self._storage, strict=True)
+        ]
+        gathered = pa.RecordBatch.from_arrays(arrays, names=[str(index) for index in range(len(arrays))])
+        if self._gathered and self._gathered[0].schema != gathered.schema:
+            self._finish()
+        self._gathered.append(gathered)
+        self._rows += gathered.num_rows
+        self._bytes += gathered.nbytes
+
     def flush(self) -> Iterator[SourceBatch]:
         """What has been taken since the last time."""
         self._finish()
