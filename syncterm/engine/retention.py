@@ -32,7 +32,9 @@ DELETION_GRACE = timedelta(minutes=10)
 """How long a deletion can be undone: a deleted connector goes only after this and the time that history is kept."""
 WRITER_TARGET = 0.008
 """Seconds that a piece aims to hold the writer; the most that is allowed is 20 ms."""
-_FIRST_PIECE, _SMALLEST_PIECE, _LARGEST_PIECE = 50, 10, 2000  # rows
+_FIRST_PIECE, _SMALLEST_PIECE, _LARGEST_PIECE = 50, 10, 500  # rows
+_CHECKPOINT_EVERY = 5000
+"""Rows after which the removal waits for the disk, so that the log stays short and no commit has to."""
 
 
 @dataclass(slots=True)
@@ -106,7 +108,7 @@ async def _remove(database: Database, table: Table, condition: ColumnElement[boo
     """Delete the rows that match, piece by piece; the size of a piece follows the time that the last one took."""
     keys = list(table.primary_key.columns)
     loop = asyncio.get_running_loop()
-    size = _FIRST_PIECE
+    size, unwritten = _FIRST_PIECE, 0
     while True:
         piece = select(*keys).where(condition).limit(size)
         chosen = keys[0].in_(piece) if len(keys) == 1 else tuple_(*keys).in_(piece)
@@ -119,5 +121,9 @@ async def _remove(database: Database, table: Table, condition: ColumnElement[boo
             removed.longest = max(removed.longest, held)
         if count < size:
             return
+        unwritten += count
+        if unwritten >= _CHECKPOINT_EVERY:
+            await database.checkpoint()
+            unwritten = 0
         size = min(_LARGEST_PIECE, size * 2) if held < WRITER_TARGET / 2 else size
         size = max(_SMALLEST_PIECE, size // 2) if held > WRITER_TARGET else size

@@ -171,9 +171,8 @@ async def duration_trend(connection: AsyncConnection, connector_id: str, count: 
 
 async def failure_groups(connection: AsyncConnection, connector_id: str | None, since: datetime) -> list[FailureGroup]:
     """See `Queries.failure_groups`."""
-    failed: list[ColumnElement[bool]] = [UNSUCCESSFUL_SYNC, _s.outcome == Outcome.FAILED, _s.created_at >= since]
-    if connector_id is not None:
-        failed.append(_s.connector_id == connector_id)
+    failed: list[ColumnElement[bool]] = [_s.outcome == Outcome.FAILED, _s.created_at >= since]
+    failed.append(UNSUCCESSFUL_SYNC if connector_id is None else _s.connector_id == connector_id)
     fingerprint = func.coalesce(_s.error_fingerprint, "").label("fingerprint")
     statement = (
         select(

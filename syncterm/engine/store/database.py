@@ -35,7 +35,7 @@ BUSY_LIMIT = 15.0
 """Seconds a write waits for another process in all."""
 CHECKPOINT_EVERY = 100
 """Commits between two checkpoints, which run beside the writer: within a commit they held it for up to 70 ms (measured)."""
-_WRITER_CHECKPOINT = 4000  # pages of the log (16 MB) at which a commit moves the little that is left, so that the log begins anew
+_WRITER_CHECKPOINT = 16_000  # pages of the log (64 MB) at which a commit moves the little that is left, so that the log begins anew
 _CACHE_SIZE = 8 * 1024 * 1024  # bytes of the store each connection keeps in memory: 10,000 connectors fit
 _WAL_SIZE_LIMIT = 64 * 1024 * 1024  # bytes the write-ahead log is cut back to
 

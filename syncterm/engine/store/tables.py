@@ -276,6 +276,7 @@ Index(
     syncs.c.outcome,
     syncs.c.created_at,
     syncs.c.id,
+    syncs.c.error_fingerprint,  # so that grouping failures reads nothing else
     sqlite_where=UNSUCCESSFUL_SYNC,
     postgresql_where=UNSUCCESSFUL_SYNC,
 )

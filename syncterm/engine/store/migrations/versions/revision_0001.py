@@ -368,7 +368,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_syncs_unsuccessful",
         "syncs",
-        ["outcome", "created_at", "id"],
+        ["outcome", "created_at", "id", "error_fingerprint"],
         unique=False,
         sqlite_where=sa.text("outcome != 'success'"),
         postgresql_where=sa.text("outcome != 'success'"),
