@@ -47,6 +47,7 @@ class EngineHost:
         self._started: Future[Engine] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._finish: asyncio.Event | None = None
+        self._stop_asked = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -83,6 +84,7 @@ class EngineHost:
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> bool:
         """End the engine and its thread; whether it ended in time (seconds)."""
+        self._stop_asked.set()
         if self._loop is not None and self._finish is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._finish.set)
         if self._thread.ident is not None:
@@ -121,7 +123,8 @@ class EngineHost:
             self._started.set_exception(error)
             return
         self._started.set_result(engine)
-        await self._finish.wait()
+        if not self._stop_asked.is_set():  # asked before there was a loop to tell
+            await self._finish.wait()
         await engine.stop()
 
     def _publish(self, change: Change) -> None:

@@ -41,6 +41,8 @@ from syncterm.engine.sources.sqlite_types import column_type
 
 SAMPLE_ROWS = 1000
 """Rows looked at from the beginning, and from the end where the table has row ids."""
+SAMPLE_SECONDS = 2.0
+"""How long a view may compute its sample; then its columns have the types that they declare."""
 FETCH_ROWS = 500
 """Rows fetched at a time: a few milliseconds of the interpreter lock."""
 PROCESS_ROWS = 100_000
@@ -320,11 +322,19 @@ class SQLiteSource(Source):
             return []
         selected = f"select {', '.join(f's.{quote(column)}' for column in columns)} from {quote(name)} as s"
         connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+        give_up = time.monotonic() + SAMPLE_SECONDS
+        connection.set_progress_handler(lambda: self.interrupted or time.monotonic() > give_up, 10_000)
+        rows: list[tuple[Any, ...]] = []
         try:
             rows = connection.execute(f"{selected} limit {SAMPLE_ROWS}").fetchall()
             if len(rows) == SAMPLE_ROWS and self._has_row_ids(connection, name):
                 rows += connection.execute(f"{selected} order by s.rowid desc limit {SAMPLE_ROWS}").fetchall()
+        except sqlite3.OperationalError:
+            self.raise_if_interrupted()
+            if time.monotonic() <= give_up:
+                raise
         finally:
+            connection.set_progress_handler(None, 0)
             connection.text_factory = str
         return [[row[index] for row in rows] for index in range(len(columns))]
 
