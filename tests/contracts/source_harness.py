@@ -68,7 +68,8 @@ class DuckDBSourceHarness(SourceHarness):
         with duckdb.connect(str(self.path)) as connection:
             connection.execute("create or replace table orders (id bigint, note varchar, seen bigint)")
             if rows:
-                connection.executemany("insert into orders values (?, ?, ?)", [list(row) for row in rows])
+                connection.register("given", pa.table(dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True))))
+                connection.execute("insert into orders select * from given")
 
 
 class SQLiteSourceHarness(SourceHarness):

@@ -232,12 +232,12 @@ class DuckDBDestination(Destination):
             if self.interrupted:
                 raise CancelledSyncError("The sync was cancelled.") from None
             words = str(error).strip().split("\n\n")[0]
+            if "No space left on device" in words:
+                raise disk_full(self.config.path) from None
             if isinstance(error, duckdb.TransactionException):
                 raise DestinationBusyError(
                     f"Another load changed the same table of {self.config.path} at the same time: {words}", remedy="Try again."
                 ) from None
-            if "No space left on device" in words:
-                raise disk_full(self.config.path) from None
             raise DestinationError(f"DuckDB could not write to {self.config.path}: {words}") from None
 
     def _claim(self, connection: DuckDBPyConnection, within: str, target: LoadTarget, made_table: bool) -> None:

@@ -12,7 +12,7 @@ from syncterm.engine.destinations.pulled import PulledBatches
 from syncterm.engine.destinations.rejected import null_key_faults, split
 from syncterm.engine.destinations.rules import check_epoch, check_ownership, fold, quote, replaces, schema_changed
 from syncterm.engine.destinations.spelling import SpellingCheck
-from syncterm.engine.errors import ConfigError
+from syncterm.engine.errors import ConfigError, DestinationError
 from syncterm.engine.model import RejectedRecord, SyncMode
 from syncterm.engine.schema import LogicalType, arrow_schema
 
@@ -161,8 +161,7 @@ class DuckDBLoad(Load):
         if distinct < self.staged:
             rows += f" qualify row_number() over (partition by {keys} order by {newest}) = 1"
         if self.anew:
-            connection.execute(self._publish(rows))
-            return int(distinct)
+            return self._arrived(connection.execute(self._publish(rows)).fetchall()[0][0], distinct)
         same_key = " and ".join(f"target.{quote(name)} = stage.{quote(name)}" for name in self.target.primary_key)
         names = {fold(field.name) for field in self.target.fields}
         kept = [quote(name) for key, (name, _) in self.existing.items() if key not in names]
@@ -178,8 +177,12 @@ class DuckDBLoad(Load):
                 f" from ({rows}) as stage left join {_KEPT} as target on {same_key}"
             )
         connection.execute(f"delete from {self.table} as target using {_STAGE} as stage where {same_key}")
-        connection.execute(insert)
-        return int(distinct)
+        return self._arrived(connection.execute(insert).fetchall()[0][0], distinct)
+
+    def _arrived(self, written: int, expected: int) -> int:
+        if written != expected:
+            raise DestinationError(f"{written} rows arrived in table {self.table}, not {expected}.")
+        return written
 
     def _save_state(self, cursor: str | None, written: int) -> None:
         """Write the state row, within the data's transaction. Raises: StaleEpochError."""

@@ -237,13 +237,12 @@ class FileLoad(Load):
                 with self._typed_errors():
                     part.write(conform(batch, schema))
                 rows += batch.num_rows
-        except BaseException:
-            with suppress(OSError):  # what is half-written is dropped anyway
+            with self._typed_errors():
                 part.close()
+                sync_file(path)
+        except BaseException:
+            part.discard()
             raise
-        with self._typed_errors():
-            part.close()
-            sync_file(path)
         return rows
 
     def _new_part(self, fields: tuple[Field, ...]) -> ParquetPart | TextPart:

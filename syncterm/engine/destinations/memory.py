@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -18,4 +19,5 @@ def memory_connection() -> DuckDBPyConnection:
 def _database() -> DuckDBPyConnection:
     import duckdb
 
+    atexit.register(_database.cache_clear)  # DuckDB reports on stderr what outlives the interpreter
     return duckdb.connect(config={"threads": "1", "enable_external_access": "false"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,11 +24,13 @@ class ParquetPart:
     """Writes one Parquet file. The file exists already, empty, with the right mode."""
 
     def __init__(self, path: Path, fields: tuple[Field, ...], compression: str) -> None:
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         self._schema = arrow_schema(fields)
         level = ZSTD_LEVEL if compression == "zstd" else None
-        self._writer = pq.ParquetWriter(str(path), self._schema, compression=compression, compression_level=level)
+        self._file = pa.OSFile(str(path), "wb")
+        self._writer = pq.ParquetWriter(self._file, self._schema, compression=compression, compression_level=level)
         self._waiting: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
 
@@ -39,10 +42,18 @@ class ParquetPart:
             self._flush()
 
     def close(self) -> None:
-        """Finish the file; may be called twice."""
+        """Finish the file."""
         if self._rows:
             self._flush()
         self._writer.close()
+        self._file.close()
+
+    def discard(self) -> None:
+        """Let go of a file that is not wanted any more, finished or not; its room on the disk is free once it is removed."""
+        with suppress(OSError):  # what is still to be written may not fit, and need not
+            self._writer.close()
+        self._writer.is_open = False  # or it would try again when it is collected
+        self._file.close()
 
     def _flush(self) -> None:
         import pyarrow as pa

@@ -159,7 +159,9 @@ class SQLiteLoad(Load):
                 cursor.execute("pragma journal_mode = off")
                 cursor.fetchall()
                 cursor.execute("pragma synchronous = off")
+                staging.adbc_connection.set_autocommit(False)  # the driver's own transaction would hide why it failed
                 cursor.adbc_ingest("rows", pulled.reader, mode="append")
+                staging.adbc_connection.commit()
         except DriverError as error:
             if "disk is full" in str(error):
                 raise disk_full(self.path) from None
@@ -183,17 +185,19 @@ class SQLiteLoad(Load):
         present = [name for (name,) in connection.execute("select name from pragma_table_info(?)", (self.name,))]
         names = [field.name for field in fields]
         into = table if present == names else f"{table} ({', '.join(map(quote, names))})"
-        anew = instead or not self.existing
-        if anew or not self.upsert:  # a copy without an index is many times as fast
+        rows = f"insert into {into} select * from {_STAGE}"
+        if instead or not self.existing or not self.upsert:  # a copy without an index is many times as fast
             self._drop_key_index(unless=())
-            connection.execute(f"insert into {into} select * from {_STAGE}")
-        if self.upsert:
+            copied = connection.execute(rows).rowcount
+            if self.upsert:
+                self._make_key_index()
+        else:
             self._make_key_index()
-        if self.upsert and not anew:
             key = ", ".join(map(quote, self.target.primary_key))
-            changed = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in names if name not in self.target.primary_key)
-            action = f"do update set {changed}" if changed else "do nothing"
-            connection.execute(f"insert into {into} select * from {_STAGE} where true on conflict ({key}) {action}")
+            changed = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in names)
+            copied = connection.execute(f"{rows} where true on conflict ({key}) do update set {changed}").rowcount
+        if copied != self.written:
+            raise DestinationError(f"{copied} rows arrived in table {quote(self.name)} of {self.path}, not {self.written}.")
 
     def _make_table(self, delivered: Mapping[str, Field]) -> None:
         """Make the table, in the place of one whose types do not fit; columns that the stream no longer has stay, empty."""

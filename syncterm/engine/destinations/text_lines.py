@@ -21,6 +21,7 @@ column a NULL is an empty line, which readers must not skip.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -105,8 +106,14 @@ class TextPart:
         self._connection.unregister("rows")
 
     def close(self) -> None:
-        """Finish the file; may be called twice."""
+        """Finish the file."""
         self._file.close()
+        self._connection.close()
+
+    def discard(self) -> None:
+        """Let go of a file that is not wanted any more, finished or not."""
+        with suppress(OSError):  # what is still to be written may not fit, and need not
+            self._file.close()
         self._connection.close()
 
 
