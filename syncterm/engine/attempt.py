@@ -21,6 +21,7 @@ from syncterm.engine.connector_setup import ConnectorSetup, StreamSetup, load_se
 from syncterm.engine.control import Control
 from syncterm.engine.destinations.base import Destination, StreamState
 from syncterm.engine.errors import ConfigError, ErrorClass, SchemaChangedError, SynctermError
+from syncterm.engine.failpoint import reach
 from syncterm.engine.model import ACTION_OF_MODE, LogLevel, Outcome, RejectedRecord, StreamCounts, StreamResult, SyncMode
 from syncterm.engine.pipeline import LoadedStream, StreamHooks, StreamTask, run_stream
 from syncterm.engine.redaction import redact
@@ -217,6 +218,7 @@ class Attempt:
         async with self._write() as connection:
             await lifecycle.finish_stream(connection, self.sync_id, self.connector_id, result)
             await lifecycle.add_log(connection, self.connector_id, self.sync_id, self._log.take())
+        reach("stream-recorded")
         return result
 
     async def _recall(self, blank: StreamResult) -> StreamResult:

@@ -21,6 +21,7 @@ from syncterm.engine.attempt import Execution, describe_error
 from syncterm.engine.clock import Clock
 from syncterm.engine.destinations.base import destination_class
 from syncterm.engine.errors import CancelledSyncError, ConfigError, InterruptedSyncError, SynctermError
+from syncterm.engine.failpoint import reach
 from syncterm.engine.lifecycle import Ending
 from syncterm.engine.model import Activity, Outcome, SyncState
 from syncterm.engine.runner import Runner
@@ -182,6 +183,7 @@ class Dispatcher:
         async with self._database.write() as connection:
             if not await lifecycle.claim(connection, row.id, row.connector_id, self._execution.epoch, self._clock.now()):
                 return False
+        reach("sync-claimed")
         runner = Runner(self._execution, row.id, row.connector_id)
         task = asyncio.create_task(self._run(runner), name=f"sync {row.id}")
         self._running[row.connector_id] = _Running(runner, task, row.source_id, row.destination_id, destination_limit)

@@ -19,6 +19,7 @@ from syncterm.engine.clock import Clock, SystemClock
 from syncterm.engine.dispatcher import Dispatcher, Limits
 from syncterm.engine.errors import InterruptedSyncError, SynctermError
 from syncterm.engine.events import EVERYTHING, Change, Events, changed
+from syncterm.engine.failpoint import reach
 from syncterm.engine.identifiers import new_id
 from syncterm.engine.lease import HEARTBEAT_INTERVAL, Lease
 from syncterm.engine.operations import Operations
@@ -135,7 +136,9 @@ class Engine:
                 if self._dispatcher is None:
                     if await self.lease.acquire():
                         await self._take_over()
-                elif not await self.lease.heartbeat():
+                elif await self.lease.heartbeat():
+                    reach("lease-renewed")
+                else:
                     logger.warning("Another engine has taken over this store.")
                     await self._step_down("Another engine has taken over this store.")
             except SynctermError as error:
@@ -214,6 +217,8 @@ class Engine:
 
     async def _watch_store(self) -> None:
         """Notice what other processes wrote: their commands, and the progress of the engine that executes."""
+        if self._dispatcher is not None and not self.lease.valid():
+            await self._tend_lease()  # this process was frozen: find out whether another one has taken over, before anything runs
         if self._scheduler is not None:
             await self._scheduler.notice_clock()
         version = await self.database.data_version()

@@ -18,6 +18,7 @@ from syncterm.engine.control import Control
 from syncterm.engine.cursor import CursorFilter, parse_value
 from syncterm.engine.destinations.base import Destination, Load, LoadTarget, StreamState
 from syncterm.engine.errors import CancelledSyncError, SchemaChangedError, TooManyRejectsError, UnbalancedError
+from syncterm.engine.failpoint import reach
 from syncterm.engine.model import ACTION_OF_MODE, Action, Cursor, RejectedRecord, StreamConfig, StreamCounts, Window
 from syncterm.engine.schema import Field, StreamSchema, parse_type
 from syncterm.engine.sources.base import Source
@@ -189,6 +190,7 @@ def run_stream(source: Source, destination: Destination, task: StreamTask, contr
                 full=task.full,
             )
         )
+        reach("load-opened")
         try:
             return _load(source, load, task, control, hooks, fields, cursor_filter)
         except BaseException:
@@ -255,6 +257,7 @@ def _load(
         try:
             for piece in source.read(task.stream, task.schema, fields, window):
                 control.raise_if_stopped()
+                reach("batch-read")
                 _keep(piece.records, piece.rejected, piece.filtered, piece.bytes)
         except BaseException as error:
             tally.error = error
@@ -284,7 +287,9 @@ def _load(
             batches.put(records, control)
 
     def arriving() -> Iterator[pa.RecordBatch]:
-        yield from batches.drain(control)
+        for batch in batches.drain(control):
+            yield batch
+            reach("batch-staged")
         if tally.error is not None:
             raise tally.error
 
@@ -301,8 +306,11 @@ def _load(
     cursor = cursor_filter.result().to_text() if cursor_filter is not None else None
     counts = StreamCounts(tally.read, tally.passed, tally.unchanged, tally.filtered, tally.rejected, tally.bytes)
     hooks.prepare(counts, cursor)
+    reach("commit-prepared")
     with control.commit_gate(hooks.may_commit):
+        reach("commit-begun")
         result = load.commit(cursor)
+        reach("commit-done")
     counts = replace(counts, written=result.written, filtered=counts.filtered + result.superseded)
     if not counts.balanced:
         raise UnbalancedError(

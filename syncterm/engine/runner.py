@@ -21,6 +21,7 @@ from syncterm.engine import lifecycle
 from syncterm.engine.attempt import Attempt, Execution, SyncLog, describe_error, owned_write
 from syncterm.engine.control import Control
 from syncterm.engine.errors import CancelledSyncError, ErrorClass, InterruptedSyncError, StalledError, SynctermError
+from syncterm.engine.failpoint import reach
 from syncterm.engine.lifecycle import Ending
 from syncterm.engine.model import Activity, CredentialsState, Cursor, LogLevel, Outcome, StreamResult
 from syncterm.engine.retry import LIMITS, Attempts, decide_retry, is_transient
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 STALL_CHECK_INTERVAL = 1.0
 """Seconds between two looks at whether a sync still moves."""
+CLOCK_CHECK_INTERVAL = 1.0
+"""Seconds between two looks at the clock, which may be set, while a sync backs off."""
 
 
 class Runner:
@@ -43,6 +46,7 @@ class Runner:
         self._execution = execution
         self._log = SyncLog(execution.clock)
         self._attempts = Attempts()
+        self._told_to_stop = asyncio.Event()
 
     def _write(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return owned_write(self._execution, self.sync_id)
@@ -50,6 +54,7 @@ class Runner:
     def stop(self, reason: SynctermError) -> None:
         """End the sync for that reason, at the next batch or by interrupting what hangs."""
         self.control.stop(reason)
+        self._told_to_stop.set()
 
     async def execute(self, slot: Callable[[], Any]) -> None:
         """Run attempts until one succeeds, the policy gives up, or the sync is stopped. `slot()` is an async context manager that
@@ -57,26 +62,25 @@ class Runner:
 
         A lost lease ends it without a word to the store: the new holder closes the sync.
         """
-        ending: Ending | None = None
-        while ending is None:
+        wait_until: datetime | None = None
+        while True:
             async with slot():
                 if self.control.stopped:
-                    ending = self._stopped_ending([])
-                    break
-                ending, wait_until = await self._attempt()
-            if ending is None and wait_until is not None:
-                await self._back_off(wait_until)
-        if isinstance(self.control.reason, InterruptedSyncError):
-            return
-        await self._finish(ending)
+                    await self._end_before_an_attempt()
+                    return
+                wait_until = await self._attempt()
+            if wait_until is None:
+                return
+            await self._back_off(wait_until)
 
-    async def _attempt(self) -> tuple[Ending | None, datetime | None]:
-        """One attempt: how the sync ended, or None and when to try again."""
+    async def _attempt(self) -> datetime | None:
+        """One attempt; when to try again, or None where the sync has ended."""
         execution = self._execution
         async with self._write() as connection:
             number = await lifecycle.begin_attempt(
                 connection, self.sync_id, self.connector_id, execution.epoch, execution.clock.now()
             )
+        reach("attempt-begun")
         self.activity = Activity.RUNNING
         execution.changed(self.connector_id)
         attempt = Attempt(execution, self.sync_id, self.connector_id, self.control, self._log)
@@ -87,7 +91,7 @@ class Runner:
             watch.cancel()
         results, errors = attempt.results, attempt.errors
         if isinstance(self.control.reason, InterruptedSyncError):
-            return self._stopped_ending(results), None
+            return None
         # What a retry cannot mend decides.
         error = next((error for error in errors if not is_transient(error)), errors[0] if errors else None)
         progressed = any(result.outcome is Outcome.SUCCESS and result.counts.read for result in results)
@@ -96,15 +100,19 @@ class Runner:
         closing = ending or Ending(Outcome.FAILED, *describe_error(error or InterruptedSyncError("Interrupted.")))
         async with self._write() as connection:
             await lifecycle.end_attempt(connection, self.sync_id, number, now, closing, progressed=progressed, retry_at=retry_at)
-            await lifecycle.add_log(connection, self.connector_id, self.sync_id, self._log.take())
-            if retry_at is not None:
+            if ending is not None:
+                await self._record(connection, ending)
+            else:
+                await lifecycle.add_log(connection, self.connector_id, self.sync_id, self._log.take())
                 await lifecycle.touch(
                     connection,
                     self.connector_id,
                     {"activity": Activity.BACKING_OFF, "activity_reason": closing.message, "back_off_until": retry_at},
                 )
+        if ending is not None:
+            reach("sync-completed")
         execution.changed(self.connector_id)
-        return ending, retry_at
+        return retry_at
 
     def _judge(
         self, error: Exception | None, results: Sequence[StreamResult], progressed: bool, now: datetime, number: int
@@ -132,22 +140,33 @@ class Runner:
         reason = self.control.reason or CancelledSyncError("The sync was cancelled.")
         return Ending(Outcome.CANCELLED, None, str(reason), _summary(results))
 
-    async def _finish(self, ending: Ending) -> None:
-        execution = self._execution
+    async def _end_before_an_attempt(self) -> None:
+        """Record a sync that was stopped while it waited; one whose engine ends is left to the next engine."""
+        if isinstance(self.control.reason, InterruptedSyncError):
+            return
+        async with self._write() as connection:
+            await self._record(connection, self._stopped_ending([]))
+        self._execution.changed(self.connector_id)
+
+    async def _record(self, connection: AsyncConnection, ending: Ending) -> None:
+        """Executing → Completed, with its log and what it tells of the credentials."""
+        now = self._execution.clock.now()
         level = LogLevel.INFO if ending.outcome is Outcome.SUCCESS else LogLevel.WARNING
         self._log.add(level, f"Completed: {ending.outcome}. {ending.summary or ''}".strip())
-        async with self._write() as connection:
-            await lifecycle.add_log(connection, self.connector_id, self.sync_id, self._log.take())
-            await lifecycle.finish(connection, self.sync_id, execution.clock.now(), ending)
-            await _note_credentials(connection, self.connector_id, ending, execution.clock.now())
-        execution.changed(self.connector_id)
+        await lifecycle.add_log(connection, self.connector_id, self.sync_id, self._log.take())
+        await lifecycle.finish(connection, self.sync_id, now, ending)
+        await _note_credentials(connection, self.connector_id, ending, now)
 
     async def _back_off(self, until: datetime) -> None:
         """Wait for the next attempt, or until the sync is stopped."""
         self.activity = Activity.BACKING_OFF
         clock = self._execution.clock
+        stopping = asyncio.create_task(self._told_to_stop.wait())
         while not self.control.stopped and (left := (until - clock.now()).total_seconds()) > 0:
-            await clock.sleep(min(left, 0.25))
+            sleeping = asyncio.ensure_future(clock.sleep(min(left, CLOCK_CHECK_INTERVAL)))
+            await asyncio.wait({sleeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            sleeping.cancel()
+        stopping.cancel()
 
     async def _watch_for_stall(self) -> None:
         """Stop an attempt that moves neither bytes nor records within the connector's stall limit."""

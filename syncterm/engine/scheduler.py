@@ -17,6 +17,7 @@ from sqlalchemy import func, select, update
 
 from syncterm.engine.clock import Clock
 from syncterm.engine.connector_setup import anchor_of, schedule_of
+from syncterm.engine.failpoint import reach
 from syncterm.engine.lifecycle import insert_sync
 from syncterm.engine.model import Activity, Reason, Trigger
 from syncterm.engine.schedule import missed, next_fire
@@ -142,6 +143,9 @@ class Scheduler:
                     missed=skipped,
                 )
                 queued.append(row.id)
+                reach("due-queueing")
+        if queued:
+            reach("due-queued")
         if advanced:
             self._advanced(advanced)
         if queued:
