@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine import audit
 from syncterm.engine.adapters import DESTINATIONS_GROUP, SOURCES_GROUP
+from syncterm.engine.authorisation import may_manage
 from syncterm.engine.clock import Clock
 from syncterm.engine.connector_setup import anchor_of, schedule_of, stream_of
 from syncterm.engine.document import ConnectorDocument, DestinationDocument, Document, SourceDocument
@@ -20,7 +21,7 @@ from syncterm.engine.document_config import fields_of
 from syncterm.engine.document_plan import ChangeKind, ObjectChange, ObjectKind, Plan, plan
 from syncterm.engine.errors import ConfigError, NotAllowedError
 from syncterm.engine.identifiers import new_id
-from syncterm.engine.model import Actor, PausedBy, Role, Schedule, StreamConfig, SyncMode
+from syncterm.engine.model import Actor, PausedBy, Schedule, StreamConfig, SyncMode
 from syncterm.engine.redaction import MASK
 from syncterm.engine.schedule import next_fire, spread_offset
 from syncterm.engine.schema_change import SchemaPolicy
@@ -309,7 +310,7 @@ class _Applying:
     def _require_owner(self, row: Any, change: ObjectChange) -> None:
         if row is None:
             raise ConfigError(f"The {change.object} {change.name!r} does not exist any more.", remedy="Apply the document again.")
-        if self._actor.role is not Role.ADMINISTRATOR and row.created_by != self._actor.name:
+        if not may_manage(self._actor, row.created_by):
             raise NotAllowedError(f"The {change.object} {change.name!r} belongs to another user.", remedy="Ask an administrator.")
 
 

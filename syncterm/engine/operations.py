@@ -6,18 +6,17 @@ there.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine import audit, lifecycle
 from syncterm.engine.adapter_factory import AdapterFactory
+from syncterm.engine.authorisation import may_manage, operation
 from syncterm.engine.clock import Clock
 from syncterm.engine.configuration import apply_document, export_document
 from syncterm.engine.connection_test import CheckEnd, test_connector
@@ -27,96 +26,19 @@ from syncterm.engine.errors import ConfigError, NotAllowedError
 from syncterm.engine.events import EVERYTHING, Change, changed
 from syncterm.engine.identifiers import new_id
 from syncterm.engine.model import Activity, Actor, CheckReport, CheckStep, PausedBy, Reason, Role, SyncState, Trigger
+from syncterm.engine.operation_results import Deletion, IfRunning, OperationResult, Preview
 from syncterm.engine.scheduler import next_fire_of
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import CHANGE_SEQUENCE, connectors, streams, syncs
 
 UNDO_GRACE = timedelta(minutes=10)
 """How long a deletion can be undone."""
-_RANK = {Role.VIEWER: 0, Role.USER: 1, Role.ADMINISTRATOR: 2}
-
-NEEDED_ROLES: dict[str, Role] = {}
-"""Operation → the role it needs."""
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-class IfRunning(StrEnum):
-    """What "sync now" does with a connector whose sync runs already."""
-
-    LEAVE = "leave"
-    QUEUE = "queue"
-    RESTART = "restart"
-
-
-@dataclass(frozen=True, slots=True)
-class OperationResult:
-    """What an operation did with one connector."""
-
-    connector_id: str
-    name: str
-    done: bool
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a destructive operation would touch."""
-
-    names: tuple[str, ...]
-    running: tuple[str, ...]
-    """Names of those whose sync runs or waits."""
-    records: int
-    """Records that the last syncs of all of them wrote."""
-    last_duration: timedelta | None
-    """The longest of their last syncs: an estimate for a re-sync."""
-    sharing: tuple[str, ...]
-    """Other connectors that write into the same collection of the same destination."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """A deletion that can be undone until an instant."""
-
-    token: str
-    until: datetime
-    results: tuple[OperationResult, ...]
 
 
 @dataclass
 class _Deleted:
     until: datetime
     connector_ids: list[str] = field(default_factory=list)
-
-
-def operation(
-    role: Role,
-) -> Callable[
-    [Callable[Concatenate[Operations, Actor, P], Coroutine[Any, Any, R]]],
-    Callable[Concatenate[Operations, Actor, P], Coroutine[Any, Any, R]],
-]:
-    """Marks a method as an operation that needs at least that role; others are refused, and the refusal is recorded."""
-
-    def decorate(
-        method: Callable[Concatenate[Operations, Actor, P], Coroutine[Any, Any, R]],
-    ) -> Callable[Concatenate[Operations, Actor, P], Coroutine[Any, Any, R]]:
-        name = getattr(method, "__name__", "operation")
-
-        async def checked(self: Operations, actor: Actor, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            if _RANK[actor.role] < _RANK[role]:
-                await self.refuse(actor, name)
-                raise NotAllowedError(
-                    f"{actor.name} has the role {actor.role}; {name.replace('_', ' ')} needs {role}.",
-                    remedy="Ask an administrator.",
-                )
-            return await method(self, actor, *args, **kwargs)
-
-        NEEDED_ROLES[name] = role
-        functools.update_wrapper(checked, method)
-        return checked
-
-    return decorate
 
 
 class Operations:
@@ -418,7 +340,7 @@ class Operations:
         row = (await connection.execute(select(connectors).where(connectors.c.id == connector_id))).first()
         if row is None or (row.deleted_at is None) is deleted:
             return OperationResult(connector_id, connector_id, False, "It does not exist any more.")
-        refused = actor.role is not Role.ADMINISTRATOR and row.created_by != actor.name
+        refused = not may_manage(actor, row.created_by)
         message = "It belongs to another user."
         done = False
         if not refused:
@@ -449,7 +371,7 @@ class Operations:
             ).first()
         if row is None:
             raise ConfigError(f"Connector {connector_id} does not exist any more.")
-        if actor.role is not Role.ADMINISTRATOR and row.created_by != actor.name:
+        if not may_manage(actor, row.created_by):
             await self.refuse(actor, name)
             raise NotAllowedError(f"Connector {row.name!r} belongs to another user.", remedy="Ask an administrator.")
 

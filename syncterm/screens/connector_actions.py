@@ -24,7 +24,7 @@ from syncterm.widgets.confirm import Confirm, Target
 
 if TYPE_CHECKING:
     from syncterm.engine.engine import Engine
-    from syncterm.engine.operations import OperationResult
+    from syncterm.engine.operation_results import OperationResult
     from syncterm.engine.queries import ConnectorQuery, ConnectorRow
     from syncterm.screens.dashboard import Dashboard
 
@@ -63,7 +63,7 @@ class ConnectorActions:
 
     async def sync_now(self, ids: Sequence[str]) -> None:
         """Queue syncs; asks where some are running already."""
-        from syncterm.engine.operations import IfRunning
+        from syncterm.engine.operation_results import IfRunning
 
         rows = await self._rows(ids)
         busy = [row for row in rows if row.activity != Activity.IDLE]

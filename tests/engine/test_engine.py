@@ -10,8 +10,9 @@ import duckdb
 import pytest
 from sqlalchemy import func, select
 
+from syncterm.engine.authorisation import NEEDED_ROLES
 from syncterm.engine.model import Actor, Role
-from syncterm.engine.operations import NEEDED_ROLES, IfRunning
+from syncterm.engine.operation_results import IfRunning
 from syncterm.engine.store.tables import attempts, audit_events, connectors, failed_records, syncs
 from syncterm.engine.testing import READS, FakeClock
 from tests.engine.workbench import ADMINISTRATOR, Workbench, until, workbench
