@@ -15,12 +15,12 @@ import click
 from syncterm.engine.events import Change
 from syncterm.engine.host import EngineHost
 from syncterm.engine.model import Actor
+from syncterm.engine.operation_results import IfRunning, OperationResult
 from syncterm.output import plain, say
 from syncterm.text import clean, count
 
 if TYPE_CHECKING:
     from syncterm.engine.engine import Engine
-    from syncterm.engine.operation_results import OperationResult
     from syncterm.engine.queries import ConnectorRow, LogLine, SyncDetail
 
 LOOK_INTERVAL = 1.0
@@ -31,8 +31,6 @@ def queue(host: EngineHost, actor: Actor, connector_ids: Sequence[str], *, histo
     """Ask for a sync of each connector; one that runs or waits already is what will be followed."""
     if historical:
         return host.call_and_wait(lambda engine: engine.operations.historical_resync(actor, connector_ids))
-    from syncterm.engine.operation_results import IfRunning
-
     return host.call_and_wait(lambda engine: engine.operations.sync_now(actor, connector_ids, if_running=IfRunning.QUEUE))
 
 

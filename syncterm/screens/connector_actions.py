@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.model import Activity
+from syncterm.engine.operation_results import IfRunning, OperationResult
 from syncterm.screens.connector_export import plain, write
 from syncterm.screens.menu import Choice, Menu
 from syncterm.text import NOTHING, clean, count, duration
@@ -24,7 +25,6 @@ from syncterm.widgets.confirm import Confirm, Target
 
 if TYPE_CHECKING:
     from syncterm.engine.engine import Engine
-    from syncterm.engine.operation_results import OperationResult
     from syncterm.engine.queries import ConnectorQuery, ConnectorRow
     from syncterm.screens.dashboard import Dashboard
 
@@ -63,8 +63,6 @@ class ConnectorActions:
 
     async def sync_now(self, ids: Sequence[str]) -> None:
         """Queue syncs; asks where some are running already."""
-        from syncterm.engine.operation_results import IfRunning
-
         rows = await self._rows(ids)
         busy = [row for row in rows if row.activity != Activity.IDLE]
         if_running = IfRunning.LEAVE
