@@ -55,9 +55,9 @@ class EndProgress:
 
 
 REMEDIES: Mapping[CheckResult, str] = {
-    CheckResult.AUTHENTICATION_FAILED: "Correct the credentials (e), then test again (r).",
+    CheckResult.AUTHENTICATION_FAILED: "Correct the credentials, then test again (r).",
     CheckResult.TIMEOUT: "Check address, port and firewall, then test again (r).",
-    CheckResult.PERMISSION_DENIED: "Grant the account the missing right, then test again (r).",
+    CheckResult.PERMISSION_DENIED: "Grant the missing right, then test again (r).",
     CheckResult.FAILED: "Correct the set-up, then test again (r).",
 }
 """What to do next where the adapter names nothing more precise."""

@@ -23,7 +23,7 @@ from textual.widgets import ContentSwitcher
 
 from syncterm.actions import ACTIONS, CONNECTOR_MENU, Scope, bindings, key_label, keys_of
 from syncterm.engine.errors import SynctermError
-from syncterm.engine.model import Activity, Outcome
+from syncterm.engine.model import Activity, CredentialsState, Outcome
 from syncterm.screens.base import DashboardScreen
 from syncterm.screens.connector_summary import (
     LABEL_CELLS,
@@ -59,7 +59,16 @@ if TYPE_CHECKING:
     from syncterm.engine.engine import Engine
     from syncterm.engine.events import Change
     from syncterm.engine.host import EngineHost
-    from syncterm.engine.queries import ConnectorDetail, ConnectorRow, FailureGroup, LogLine, StreamRow, SyncRow, TrendPoint
+    from syncterm.engine.queries import (
+        ConnectorDetail,
+        ConnectorRow,
+        EndpointRow,
+        FailureGroup,
+        LogLine,
+        StreamRow,
+        SyncRow,
+        TrendPoint,
+    )
 
 CLOCK_INTERVAL = 10.0
 """Seconds between two looks at the ages and distances shown."""
@@ -315,14 +324,19 @@ class ConnectorScreen(DashboardScreen):
             self._status_lines.tooltip = Content(clean(picture.detail.why, limit=2000))
 
     def _flow_picture(self, picture: Picture, row: ConnectorRow) -> FlowPicture:
-        chosen = sum(stream.selected for stream in picture.detail.streams)
-        total = len(picture.detail.streams)
+        detail = picture.detail
+        chosen, total = sum(stream.selected for stream in detail.streams), len(detail.streams)
         streams = f"{chosen} of {total} streams" if chosen != total else "1 stream" if total == 1 else f"{total} streams"
         rate, now = self._throughput.rate(), self.dashboard.now()
         running = row.activity in (Activity.RUNNING, Activity.CANCELLING)
         return FlowPicture(
-            source=FlowEnd(picture.source_title, row.source_name or "no source", streams),
-            destination=FlowEnd(picture.destination_title, row.destination_name or "no destination", row.collection or "default"),
+            source=FlowEnd(picture.source_title, row.source_name or "no source", streams, _refused(detail.source)),
+            destination=FlowEnd(
+                picture.destination_title,
+                row.destination_name or "no destination",
+                row.collection or "default",
+                _refused(detail.destination),
+            ),
             running=running,
             stopping=row.activity == Activity.CANCELLING,
             caption=caption(row.activity, row.attempt, str(row.status), row.next_fire_at, now),
@@ -533,6 +547,10 @@ class ConnectorScreen(DashboardScreen):
             self.action_zoom()
         else:
             super().go_back()
+
+
+def _refused(end: EndpointRow | None) -> bool:
+    return end is not None and end.credentials is CredentialsState.REJECTED
 
 
 def _seconds(length: timedelta | None) -> float | None:

@@ -45,8 +45,8 @@ OUTCOMES = {
 IN_PROGRESS = ("In Progress", "running", "$text-accent")
 
 REMEDIES = {
-    ErrorClass.AUTH: "Renew the credentials in the set-up (e), then test the connection (c).",
-    ErrorClass.PERMISSION: "Grant the account the missing right, then test the connection (c).",
+    ErrorClass.AUTH: "Renew the credentials (e), then test the connection (c).",
+    ErrorClass.PERMISSION: "Grant the missing right, then test the connection (c).",
     ErrorClass.CONFIG: "Correct the set-up (e), then sync again (r).",
     ErrorClass.TIMEOUT: "Test the connection (c): address, port, firewall.",
     ErrorClass.RATE_LIMITED: "Lower the frequency of the schedule (e).",
@@ -168,7 +168,7 @@ def balance_text(counts: StreamCounts) -> str:
         "rejected": counts.rejected,
     }
     if not counts.read and not any(terms.values()):
-        return "nothing to read"
+        return "nothing was read"
     parts = [f"{count(number)} {name}" for name, number in terms.items() if number] or ["0 written"]
     return f"{count(counts.read)} read {'=' if counts.balanced else '!='} {' + '.join(parts)}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -250,9 +251,10 @@ class SyncDetailScreen(DashboardScreen):
             return
         first, self._detail = self._detail is None, detail
         self._draw_head()
-        self.query_one("#stream-results", ListTable).show_rows(
-            {stream.stream: stream_row(stream, self.dashboard.glyphs) for stream in detail.streams}
-        )
+        results = self.query_one("#stream-results", ListTable)
+        if detail.row.state is SyncState.COMPLETED:
+            results.empty = "No stream was begun."
+        results.show_rows({stream.stream: stream_row(stream, self.dashboard.glyphs) for stream in detail.streams})
         self.query_one("#attempt-rows", ListTable).show_rows(
             {str(attempt.number): self._attempt_row(attempt) for attempt in detail.attempts}
         )
@@ -305,10 +307,12 @@ class SyncDetailScreen(DashboardScreen):
                 label = labelled(" ", "Error", "dim") if not index else ((" " * LABEL_CELLS, ""),)
                 lines.append((*label, (text, "$text-error" if row.outcome is Outcome.FAILED else "")))
             if row.outcome is Outcome.FAILED and row.error_class is not None:
-                lines.append(line("To do", REMEDIES[row.error_class]))
+                # Its keys belong to the connector's screen.
+                lines.append(line("To do", re.sub(r" \(\w\)", "", REMEDIES[row.error_class])))
         if row.cancel_requested_by:
             lines.append(line("Cancelled by", row.cancel_requested_by))
-        lines.append(line("Records", f"{balance_within(row.counts, room - 10)}, {byte_size(row.counts.bytes)}"))
+        size = f", {byte_size(row.counts.bytes)}" if row.counts.bytes else ""
+        lines.append(line("Records", balance_within(row.counts, room - width(size)) + size))
         if row.summary:
             lines.append(line("Resumes", row.summary))
         lines.append(((" ", ""), *life_line(row, None, cells - 2, symbols)))

@@ -67,7 +67,7 @@ def flow_lines(picture: FlowPicture, cells: int, symbols: Glyphs) -> tuple[Line,
     """The four rows of the picture: the boxes with their borders, and between them rate, arrow, stream and progress."""
     link = max(LINK_NARROWEST, cells // LINK_SHARE)
     box = min(BOX_WIDEST, (cells - link) // 2)
-    link = min(cells - 2 * box, max(link, LINK_NARROWEST))
+    link = cells - 2 * box
     if box < 8:
         return _without_boxes(picture, cells, symbols)
     left = _box(picture.source, box, symbols)

@@ -18,6 +18,9 @@ from textual.visual import Visual
 
 from syncterm.widgets.lines import Line, content
 
+SCROLLBAR = 1
+"""Cells at the right that rows leave free, so that nothing shifts when the scrollbar comes."""
+
 
 class RowView(ScrollView, can_focus=True):
     """A windowed list with a heading and a cursor."""
@@ -102,7 +105,12 @@ class RowView(ScrollView, can_focus=True):
 
     @property
     def heading_height(self) -> int:
-        return 0 if self.heading(max(1, self.size.width)) is None else 1
+        return 0 if self.heading(self._cells) is None else 1
+
+    @property
+    def _cells(self) -> int:
+        """Cells of a row."""
+        return max(1, self.size.width - SCROLLBAR)
 
     @property
     def window_height(self) -> int:
@@ -121,7 +129,7 @@ class RowView(ScrollView, can_focus=True):
             self._painted.clear()
             self.refresh()
             return
-        cells = self.size.width
+        cells = self._cells
         for index, painted in tuple(self._painted.items()):
             if not self._in_window(index):
                 del self._painted[index]
@@ -136,29 +144,29 @@ class RowView(ScrollView, can_focus=True):
             self.refresh(Region(0, index - self.scroll_offset.y + self.heading_height, self.size.width, 1))
 
     def render_line(self, y: int) -> Strip:
-        cells = self.size.width
+        cells = self._cells
         heading = self.heading(cells)
         if heading is not None and y == 0:
-            return self._strip(heading, cells, "row-view--heading")
+            return self._strip(heading, "row-view--heading")
         y -= 0 if heading is None else 1
         total = self.row_count()
         if total == 0:
             lines = self.empty_lines(cells)
-            return self._strip(lines[y], cells) if y < len(lines) else Strip.blank(cells, self.rich_style)
+            return self._strip(lines[y]) if y < len(lines) else Strip.blank(self.size.width, self.rich_style)
         index = y + self.scroll_offset.y
         if index >= total:
-            return Strip.blank(cells, self.rich_style)
+            return Strip.blank(self.size.width, self.rich_style)
         line = self.row_line(index, cells)
         self._painted[index] = line
-        return self._strip(line, cells, "row-view--cursor" if index == self.cursor else "")
+        return self._strip(line, "row-view--cursor" if index == self.cursor else "")
 
-    def _strip(self, line: Line, cells: int, component: str = "") -> Strip:
+    def _strip(self, line: Line, component: str = "") -> Strip:
         style = self.get_visual_style(component) if component else self.visual_style
         if component == "row-view--cursor" and self.has_focus:
             # The cursor's own colours, whole: a coloured word on the cursor's background is hard to read.
             line = tuple((text, "") for text, _ in line)
-        strips = Visual.to_strips(self, content(line), cells, 1, style, pad=True)
-        return strips[0] if strips else Strip.blank(cells, self.rich_style)
+        strips = Visual.to_strips(self, content(line), self.size.width, 1, style, pad=True)
+        return strips[0] if strips else Strip.blank(self.size.width, self.rich_style)
 
     # --- Moving
 

@@ -254,7 +254,7 @@ class StreamTree(RowView):
 
     @staticmethod
     def _widths(cells: int) -> _Widths:
-        room = max(40, cells - 3)
+        room = max(48, cells - 3)
         kind, third = (15, 19) if room < 100 else (18, 28)
         name = (room - kind - third) * 5 // 9
         return _Widths(name, kind, third, room - kind - third - name)
@@ -343,7 +343,7 @@ def describe_place(stream: StreamEntry, column: ColumnEntry | None, cells: int, 
     """One line with everything about the row under the cursor, for the foot of the tree."""
     separator = f" {symbols.separator} "
     if column is not None:
-        parts = [clean(column.name, limit=TEXT_LIMIT), column.type]
+        parts = [clean(column.name, limit=TEXT_LIMIT), clean(column.type)]
         if column.cast_from:
             parts.append(f"cast from {clean(column.cast_from)}")
         if column.native:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 
 from syncterm.app import SyncTermApp
+from syncterm.engine.document import load_document
 from syncterm.engine.events import changed
+from syncterm.engine.host import EngineHost
 from syncterm.engine.store import tables
 from syncterm.engine.store.database import Database
 from syncterm.screens.connector import ConnectorScreen
@@ -21,6 +24,7 @@ from syncterm.screens.connectors import ConnectorsScreen
 from syncterm.screens.history_pane import HistoryPane
 from syncterm.screens.logs_pane import LogsPane
 from syncterm.screens.sync_detail import SyncDetailScreen
+from syncterm.settings import Settings
 from syncterm.widgets.confirm import Confirm
 from syncterm.widgets.flow import Flow
 from syncterm.widgets.history_table import HistoryTable
@@ -32,7 +36,7 @@ from syncterm.widgets.stream_tree import StreamTree
 from syncterm.widgets.tab_strip import TabStrip
 from syncterm.widgets.trend_chart import TrendChart
 from tests.samples import SAMPLES
-from tests.screens.conftest import NOW, Stage, picture, toasts, until
+from tests.screens.conftest import ANA, NOW, Stage, picture, toasts, until
 from tests.screens.connector_store import (
     CONNECTOR_ID,
     ERROR,
@@ -447,6 +451,48 @@ async def test_older_log_lines_come_when_one_scrolls_to_the_top(stage: Stage) ->
             await until(pilot, lambda expected=expected: len(view.entries) == expected)  # type: ignore[misc]
         await pilot.press("g")
         await until(pilot, lambda: "line 0" in shown(pilot))
+
+
+# --- A real engine
+
+
+async def test_a_real_sync_is_seen_from_the_key_to_its_balance(stage: Stage, tmp_path: Path) -> None:
+    document = load_document(
+        f"""
+        version: 1
+        sources:
+          made-up:
+            type: scripted
+            config: {{script: detail-screen, records: 4000, faults: [{{kind: slow, seconds: 0.05}}]}}
+        destinations:
+          warehouse: {{type: duckdb, config: {{path: {tmp_path / "warehouse.duckdb"}}}}}
+        connectors:
+          rehearsal:
+            source: made-up
+            destination: warehouse
+            collection: raw
+            streams: [{{name: events, sync_mode: incremental, cursor_field: id, primary_key: [id]}}]
+        """
+    )
+    host = EngineHost(stage.workspace, base_folder=tmp_path)
+    stage.hosts.append(host)
+    app = SyncTermApp(host, Settings(), actor=ANA)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, app.opened.is_set)
+        await host.call(lambda engine: engine.operations.apply(ANA, document))
+        detail = await host.call(lambda engine: engine.queries.connector("rehearsal"))
+        assert detail is not None
+        app.open_connector(detail.row.id, tab="history")
+        await until(pilot, lambda: "It has not run yet" in shown(pilot))
+        await pilot.press("r")
+        await until(pilot, lambda: "In Progress" in shown(pilot) and "rec/s" in shown(pilot), "it runs and shows its throughput")
+        await until(pilot, lambda: "✓ Success" in shown(pilot) and "4,000 read = 4,000 written" in shown(pilot))
+        assert connector_screen(pilot).query_one(HistoryTable).count == 1
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: "timestamptz" in shown(pilot) and "at 4000" in shown(pilot))
+        await pilot.press("l")
+        await until(pilot, lambda: "Completed: Success" in shown(pilot) or "✓ Completed" in shown(pilot))
+        assert connector_screen(pilot).query_one(LogView).entries
 
 
 # --- What the world throws at it

@@ -38,9 +38,13 @@ def stage(empty_stage: Stage) -> Stage:
     return empty_stage
 
 
-def shown(pilot: Pilot[Any]) -> str:
+def application(pilot: Pilot[Any]) -> SyncTermApp:
     assert isinstance(pilot.app, SyncTermApp)
-    return "\n".join(picture(pilot.app))
+    return pilot.app
+
+
+def shown(pilot: Pilot[Any]) -> str:
+    return "\n".join(picture(application(pilot)))
 
 
 async def open_sync(pilot: Pilot[Any], identifier: str) -> SyncDetailScreen:
@@ -114,7 +118,7 @@ async def test_a_running_sync_is_live_until_it_is_completed_and_can_be_cancelled
         assert "Manual by alice" in shown(pilot)
         assert screen.check_action("cancel", ()) is True
         await pilot.press("x")
-        await until(pilot, lambda: any("Cancelling" in toast for toast in toasts(screen.dashboard)))
+        await until(pilot, lambda: any("Cancelling" in toast for toast in toasts(application(pilot))))
 
         async def finish(engine: Engine) -> None:
             async with engine.database.write() as connection:
@@ -157,7 +161,7 @@ async def test_a_sync_that_is_not_kept_any_more_says_so_and_goes_back(stage: Sta
 
         await pilot.app.host.call(forget)
         await pilot.press("enter")
-        await until(pilot, lambda: any("This sync is gone" in toast for toast in toasts(pilot.app)))  # type: ignore[arg-type]
+        await until(pilot, lambda: any("This sync is gone" in toast for toast in toasts(application(pilot))))
         assert isinstance(pilot.app.screen, ConnectorScreen)
 
 
@@ -199,7 +203,7 @@ async def test_tabs_and_actions_that_do_not_belong_here(stage: Stage) -> None:
         assert screen.check_action("delete", ()) is False
         assert screen.check_action("historical_resync", ()) is False
         await pilot.press("y")
-        await until(pilot, lambda: any(sync_id(40) in toast for toast in toasts(screen.dashboard)))
+        await until(pilot, lambda: any(sync_id(40) in toast for toast in toasts(application(pilot))))
         assert ERROR not in shown(pilot)
 
 
