@@ -6,19 +6,16 @@ import asyncio
 from collections.abc import Callable
 from enum import StrEnum
 
-from sqlalchemy import update
-
-from syncterm.engine import lifecycle
+from syncterm.engine import credentials, lifecycle
 from syncterm.engine.adapter_factory import AdapterFactory
 from syncterm.engine.adapters import Adapter
 from syncterm.engine.clock import Clock
 from syncterm.engine.connector_setup import ConnectorSetup, load_setup
 from syncterm.engine.control import Control
 from syncterm.engine.errors import CancelledSyncError, ConnectionTimeoutError, ErrorClass, SynctermError
-from syncterm.engine.model import CheckReport, CheckResult, CheckStep, CredentialsState
+from syncterm.engine.model import CheckReport, CheckResult, CheckStep
 from syncterm.engine.redaction import redact
 from syncterm.engine.store.database import Database
-from syncterm.engine.store.tables import destinations, sources
 from syncterm.engine.threads import in_thread
 
 DEADLINE = 30.0
@@ -130,18 +127,8 @@ async def _keep(
                 "check_at": now,
             },
         )
-        for end, table, endpoint in (
-            (CheckEnd.SOURCE, sources, setup.source),
-            (CheckEnd.DESTINATION, destinations, setup.destination),
-        ):
+        for end, endpoint in ((CheckEnd.SOURCE, setup.source), (CheckEnd.DESTINATION, setup.destination)):
             if fault is None or (end is CheckEnd.SOURCE and failed_end is CheckEnd.DESTINATION):
-                state, error_class, message = CredentialsState.OK, None, None
+                await credentials.accepted(connection, end, endpoint.id, now)
             elif end is failed_end and fault.error_class is ErrorClass.AUTH:
-                state, error_class, message = CredentialsState.REJECTED, fault.error_class, report.cause
-            else:
-                continue
-            await connection.execute(
-                update(table)
-                .where(table.c.id == endpoint.id)
-                .values(credentials=state, credentials_at=now, credentials_error_class=error_class, credentials_message=message)
-            )
+                await credentials.refused(connection, end, endpoint.id, now, report.cause)

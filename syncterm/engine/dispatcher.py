@@ -26,7 +26,7 @@ from syncterm.engine.lifecycle import Ending
 from syncterm.engine.model import Activity, Outcome, SyncState
 from syncterm.engine.runner import Runner
 from syncterm.engine.store.database import Database
-from syncterm.engine.store.tables import connectors, destinations, syncs
+from syncterm.engine.store.tables import OPEN_SYNC, connectors, destinations, syncs
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class Dispatcher:
             asked = (
                 await connection.execute(
                     select(syncs.c.id, syncs.c.connector_id, syncs.c.state, syncs.c.cancel_requested_by).where(
-                        syncs.c.state != SyncState.COMPLETED, syncs.c.cancel_requested_at.is_not(None)
+                        OPEN_SYNC, syncs.c.state != SyncState.COMPLETED, syncs.c.cancel_requested_at.is_not(None)
                     )
                 )
             ).all()
@@ -146,7 +146,7 @@ class Dispatcher:
                     )
                     .join_from(syncs, connectors, syncs.c.connector_id == connectors.c.id)
                     .outerjoin(destinations, destinations.c.id == connectors.c.destination_id)
-                    .where(syncs.c.state == SyncState.CREATED, syncs.c.cancel_requested_at.is_(None))
+                    .where(OPEN_SYNC, syncs.c.state == SyncState.CREATED, syncs.c.cancel_requested_at.is_(None))
                     .order_by(syncs.c.created_at, syncs.c.id)
                     .limit(LOOK_AHEAD)
                 )

@@ -33,6 +33,7 @@ from syncterm.engine.retry import Escalation, clip_error, escalate, fingerprint_
 from syncterm.engine.rollups import FinishedSync, record_finished
 from syncterm.engine.store.tables import (
     CHANGE_SEQUENCE,
+    OPEN_SYNC,
     Instant,
     attempts,
     connectors,
@@ -396,7 +397,7 @@ async def _queue_what_waited(connection: AsyncConnection, connector: Any, finish
     waiting = (
         await connection.execute(
             select(syncs.c.id)
-            .where(syncs.c.connector_id == connector.id, syncs.c.state == SyncState.CREATED, syncs.c.id != finished_id)
+            .where(OPEN_SYNC, syncs.c.connector_id == connector.id, syncs.c.state == SyncState.CREATED, syncs.c.id != finished_id)
             .order_by(syncs.c.created_at, syncs.c.id)
             .limit(1)
         )
@@ -425,7 +426,7 @@ async def reopen_interrupted(connection: AsyncConnection, epoch: int, now: datet
     left = (
         await connection.execute(
             select(syncs.c.id, syncs.c.connector_id).where(
-                syncs.c.state.in_((SyncState.PENDING, SyncState.EXECUTING)), func.coalesce(syncs.c.epoch, 0) < epoch
+                OPEN_SYNC, syncs.c.state.in_((SyncState.PENDING, SyncState.EXECUTING)), func.coalesce(syncs.c.epoch, 0) < epoch
             )
         )
     ).all()

@@ -29,7 +29,7 @@ from syncterm.engine.model import Activity, Actor, CheckReport, CheckStep, Pause
 from syncterm.engine.operation_results import Deletion, IfRunning, OperationResult, Preview
 from syncterm.engine.scheduler import next_fire_of
 from syncterm.engine.store.database import Database
-from syncterm.engine.store.tables import CHANGE_SEQUENCE, connectors, streams, syncs
+from syncterm.engine.store.tables import CHANGE_SEQUENCE, OPEN_SYNC, connectors, streams, syncs
 
 UNDO_GRACE = timedelta(minutes=10)
 """How long a deletion can be undone."""
@@ -244,7 +244,9 @@ class Operations:
             if taken is not None:
                 raise ConfigError(f"The name {row.name!r} was taken meanwhile.", remedy="Rename the other connector first.")
             due = next_fire_of(row, now) if row.configuration_complete and row.paused_by is None else None
-            await lifecycle.touch(connection, row.id, {"deleted_at": None, "deleted_by": None, "next_fire_at": due})
+            await lifecycle.touch(
+                connection, row.id, {"deleted_at": None, "deleted_by": None, "next_fire_at": due, "listed_at": CHANGE_SEQUENCE}
+            )
             return "Restored."
 
         return await self._each(actor, "undo", deleted.connector_ids, one, deleted=True)
@@ -390,6 +392,7 @@ class Operations:
         waiting = (
             await connection.execute(
                 select(syncs.c.id).where(
+                    OPEN_SYNC,
                     syncs.c.connector_id == row.id,
                     syncs.c.state == SyncState.CREATED,
                     syncs.c.cancel_requested_at.is_(None),
@@ -413,7 +416,10 @@ class Operations:
 
     async def _ask_to_cancel(self, connection: AsyncConnection, by: str, connector_id: str, sync_id: str | None = None) -> int:
         statement = update(syncs).where(
-            syncs.c.connector_id == connector_id, syncs.c.state != SyncState.COMPLETED, syncs.c.cancel_requested_at.is_(None)
+            OPEN_SYNC,
+            syncs.c.connector_id == connector_id,
+            syncs.c.state != SyncState.COMPLETED,
+            syncs.c.cancel_requested_at.is_(None),
         )
         if sync_id is not None:
             statement = statement.where(syncs.c.id == sync_id)

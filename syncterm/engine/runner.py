@@ -14,18 +14,18 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncterm.engine import lifecycle
+from syncterm.engine import credentials, lifecycle
 from syncterm.engine.attempt import Attempt, Execution, SyncLog, describe_error, owned_write
 from syncterm.engine.control import Control
 from syncterm.engine.errors import CancelledSyncError, ErrorClass, InterruptedSyncError, StalledError, SynctermError
 from syncterm.engine.failpoint import reach
 from syncterm.engine.lifecycle import Ending
-from syncterm.engine.model import Activity, CredentialsState, Cursor, LogLevel, Outcome, StreamResult
+from syncterm.engine.model import Activity, Cursor, LogLevel, Outcome, StreamResult
 from syncterm.engine.retry import LIMITS, Attempts, decide_retry, is_transient
-from syncterm.engine.store.tables import connectors, destinations, sources
+from syncterm.engine.store.tables import connectors
 
 logger = logging.getLogger(__name__)
 
@@ -204,19 +204,8 @@ async def _note_credentials(connection: AsyncConnection, connector_id: str, endi
     row = (
         await connection.execute(select(connectors.c.source_id, connectors.c.destination_id).where(connectors.c.id == connector_id))
     ).one()
-    for end, table, endpoint_id in (("source", sources, row.source_id), ("destination", destinations, row.destination_id)):
+    for end, endpoint_id in (("source", row.source_id), ("destination", row.destination_id)):
         if ending.outcome is Outcome.SUCCESS:
-            values: dict[str, Any] = {
-                "credentials": CredentialsState.OK,
-                "credentials_error_class": None,
-                "credentials_message": None,
-            }
+            await credentials.accepted(connection, end, endpoint_id, now)
         elif ending.refused_by == end:
-            values = {
-                "credentials": CredentialsState.REJECTED,
-                "credentials_error_class": ending.error_class,
-                "credentials_message": ending.message,
-            }
-        else:
-            continue
-        await connection.execute(update(table).where(table.c.id == endpoint_id).values(**values, credentials_at=now))
+            await credentials.refused(connection, end, endpoint_id, now, ending.message)
