@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -37,6 +38,7 @@ from syncterm.engine.destinations.rules import (
     check_name,
     check_target,
     disk_full,
+    fold,
     quote,
 )
 from syncterm.engine.errors import (
@@ -148,7 +150,7 @@ class DuckDBDestination(Destination):
         with self.connection(self.connect(path)) as connection, self.typed_errors():
             within = place(connection, schema)
             if read_state(connection, within):
-                connection.execute(f"delete from {state_table(within)} where connector_id = ?", [connector_id])
+                connection.execute(f"delete from {within.state_table} where connector_id = ?", [connector_id])
 
     def interrupt(self) -> None:
         super().interrupt()
@@ -173,7 +175,7 @@ class DuckDBDestination(Destination):
         return name
 
     def connect(self, path: Path) -> DuckDBPyConnection:
-        """A connection that can reach no other file.
+        """A connection that can reach no other file, nor variables of this program.
 
         Raises:
             DestinationBusyError: another process has the file open, or this one has it open in another way.
@@ -194,6 +196,7 @@ class DuckDBDestination(Destination):
         self._connections.add(connection)
         try:
             connection.execute("set enable_external_access = false")
+            connection.execute("set python_enable_replacements = false")
         except BaseException:
             self.disconnect(connection)
             raise
@@ -240,7 +243,7 @@ class DuckDBDestination(Destination):
                 ) from None
             raise DestinationError(f"DuckDB could not write to {self.config.path}: {words}") from None
 
-    def _claim(self, connection: DuckDBPyConnection, within: str, target: LoadTarget, made_table: bool) -> None:
+    def _claim(self, connection: DuckDBPyConnection, within: Place, target: LoadTarget, made_table: bool) -> None:
         """Write the target's epoch into the stream's state row, durably, before any row is read.
 
         Raises:
@@ -250,21 +253,21 @@ class DuckDBDestination(Destination):
         with _claiming:
             connection.begin()
             try:
-                connection.execute(f"create schema if not exists {within}")
-                connection.execute(f"create table if not exists {state_table(within)} {_STATE_DDL}")
+                connection.execute(f"create schema if not exists {within.quoted}")
+                connection.execute(f"create table if not exists {within.state_table} {_STATE_DDL}")
                 epochs = connection.execute(
-                    f"select epoch from {state_table(within)} where connector_id = ? and stream = ?", key
+                    f"select epoch from {within.state_table} where connector_id = ? and stream = ?", key
                 ).fetchall()
                 if not epochs:
                     connection.execute(
-                        f"insert into {state_table(within)} values (?, ?, ?, ?, ?, null, 0, 0, ?)",
+                        f"insert into {within.state_table} values (?, ?, ?, ?, ?, null, 0, 0, ?)",
                         [*key, target.table, target.epoch, target.sync_id, made_table],
                     )
                 else:
                     check_epoch(target, epochs[0][0])
                     if epochs[0][0] < target.epoch:
                         connection.execute(
-                            f"update {state_table(within)} set epoch = ? where connector_id = ? and stream = ?",
+                            f"update {within.state_table} set epoch = ? where connector_id = ? and stream = ?",
                             [target.epoch, *key],
                         )
                 connection.commit()
@@ -273,15 +276,38 @@ class DuckDBDestination(Destination):
                 raise
 
 
-def place(connection: DuckDBPyConnection, schema: str) -> str:
-    """The schema's quoted name with that of its database, without which a schema named like the file would be ambiguous."""
-    database: str = connection.execute("select current_database()").fetchall()[0][0]
-    return f"{quote(database)}.{quote(schema)}"
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A schema with its database, without which a schema named like the file would be ambiguous."""
+
+    database: str
+    schema: str
+
+    @property
+    def quoted(self) -> str:
+        return f"{quote(self.database)}.{quote(self.schema)}"
+
+    def table(self, name: str) -> str:
+        """The full, quoted name of a table."""
+        return f"{self.quoted}.{quote(name)}"
+
+    @property
+    def state_table(self) -> str:
+        return self.table(STATE_TABLE)
+
+    def has(self, connection: DuckDBPyConnection, name: str) -> bool:
+        """Whether it has a table or a view of that name. To ask for one that is missing makes DuckDB look for files of its name."""
+        names = connection.execute(
+            "select schema_name, table_name from duckdb_tables() where database_name = $1"
+            " union all select schema_name, view_name from duckdb_views() where database_name = $1",
+            [self.database],
+        ).fetchall()
+        return any((fold(schema), fold(found)) == (fold(self.schema), fold(name)) for schema, found in names)
 
 
-def state_table(within: str) -> str:
-    """The quoted name of the state table of a `place`."""
-    return f"{within}.{quote(STATE_TABLE)}"
+def place(connection: DuckDBPyConnection, schema: str) -> Place:
+    """The schema of that name in the file."""
+    return Place(connection.execute("select current_database()").fetchall()[0][0], schema)
 
 
 def roll_back(connection: DuckDBPyConnection) -> None:
@@ -292,16 +318,12 @@ def roll_back(connection: DuckDBPyConnection) -> None:
         connection.rollback()
 
 
-def read_state(connection: DuckDBPyConnection, within: str) -> list[StateRow]:
-    """All state rows of a `place`; none where it has no state table."""
-    import duckdb
-
-    columns = ", ".join(quote(column) for column in STATE_COLUMNS.split(", "))
-    try:
-        rows = connection.execute(f"select {columns} from {state_table(within)}").fetchall()
-    except duckdb.CatalogException:
+def read_state(connection: DuckDBPyConnection, within: Place) -> list[StateRow]:
+    """All state rows of a schema; none where it has no state table."""
+    if not within.has(connection, STATE_TABLE):
         return []
-    return [StateRow(*row) for row in rows]
+    columns = ", ".join(quote(column) for column in STATE_COLUMNS.split(", "))
+    return [StateRow(*row) for row in connection.execute(f"select {columns} from {within.state_table}").fetchall()]
 
 
 def _create(path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from syncterm.engine.destinations.base import Load, LoadResult, LoadTarget
-from syncterm.engine.destinations.duckdb import DuckDBDestination, read_state, roll_back, state_table
+from syncterm.engine.destinations.duckdb import DuckDBDestination, Place, read_state, roll_back
 from syncterm.engine.destinations.pulled import PulledBatches
 from syncterm.engine.destinations.rejected import null_key_faults, split
 from syncterm.engine.destinations.rules import check_epoch, check_ownership, fold, quote, replaces, schema_changed
@@ -73,13 +73,12 @@ def holds(existing: str, wanted: str) -> bool:
 class DuckDBLoad(Load):
     """See `Load`. Made by `DuckDBDestination.open`, which closes the connection where making it fails."""
 
-    def __init__(self, destination: DuckDBDestination, connection: DuckDBPyConnection, within: str, target: LoadTarget) -> None:
-        """`within` is the quoted name of a schema, see `place`."""
+    def __init__(self, destination: DuckDBDestination, connection: DuckDBPyConnection, within: Place, target: LoadTarget) -> None:
         self.destination = destination
         self.connection = connection
         self.within = within
         self.target = target
-        self.table = f"{within}.{quote(target.table)}"
+        self.table = within.table(target.table)
         self.existing = self._existing_columns()
         """Folded name → (name, DuckDB type) of the table's columns; empty where it does not exist."""
         self.made_table = check_ownership(target, read_state(connection, within), bool(self.existing), f"Table {self.table}")
@@ -186,7 +185,7 @@ class DuckDBLoad(Load):
 
     def _save_state(self, cursor: str | None, written: int) -> None:
         """Write the state row, within the data's transaction. Raises: StaleEpochError."""
-        target, state = self.target, state_table(self.within)
+        target, state = self.target, self.within.state_table
         key = [target.connector_id, target.stream]
         epoch = self.connection.execute(f"select epoch from {state} where connector_id = ? and stream = ?", key).fetchall()
         if epoch:
@@ -219,12 +218,9 @@ class DuckDBLoad(Load):
         return ", ".join(quote(field.name) for field in self.target.fields)
 
     def _existing_columns(self) -> dict[str, tuple[str, str]]:
-        import duckdb
-
-        try:
-            rows = self.connection.execute(f"describe {self.table}").fetchall()
-        except duckdb.CatalogException:
+        if not self.within.has(self.connection, self.target.table):
             return {}
+        rows = self.connection.execute(f"describe {self.table}").fetchall()
         return {fold(column): (column, type_) for column, type_, *_ in rows}
 
     def _check_types(self) -> None:

@@ -175,3 +175,14 @@ def test_a_schema_named_like_the_file(tmp_path: Path) -> None:
         rows = connection.execute("select id, note from sales.sales.sales order by id").fetchall()
     assert rows == [(1, "one"), (2, "zwei")]
     assert harness.make().state("connector", "sales")["stream"].load == 2
+
+
+def test_a_table_named_like_a_file_or_a_variable_is_not_looked_for_there(
+    harness: DuckDBHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckDB reads files and Python's variables for names that it does not know."""
+    monkeypatch.chdir(harness.path.parent)
+    Path("theirs.csv").write_text("secret\n1\n")
+    for table in ("theirs.csv", "harness", "OLD", "x\n.csv"):
+        load(harness.make(), target(table=table, stream=table), batch(OLD))
+        assert harness.rows(table, FIELDS) == OLD
