@@ -6,11 +6,8 @@ only the tab in view is refreshed. Nothing is painted that looks as before.
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -23,34 +20,26 @@ from textual.widgets import ContentSwitcher
 
 from syncterm.actions import ACTIONS, CONNECTOR_MENU, Scope, bindings, key_label, keys_of
 from syncterm.engine.errors import SynctermError
-from syncterm.engine.model import Activity, CredentialsState, Outcome
+from syncterm.engine.model import Activity, Outcome
 from syncterm.screens.base import DashboardScreen
+from syncterm.screens.connector_picture import Picture, flow_picture, head_lines, read_picture
 from syncterm.screens.connector_summary import (
-    LABEL_CELLS,
     WHY_LINES,
     WHY_LINES_HIGH,
-    balance_within,
-    caption,
     fires_line,
-    last_sync_lines,
-    last_sync_text,
     life_line,
-    remedy_line,
-    status_lines,
-    type_title,
 )
 from syncterm.screens.history_pane import PATTERN_PERIOD, HistoryPane
 from syncterm.screens.logs_pane import LogsPane
 from syncterm.screens.menu import Choice, Menu
-from syncterm.screens.schema_pane import SchemaPane
-from syncterm.text import Glyphs, clean, fit
+from syncterm.screens.schema_pane import SchemaPane, change_lines
+from syncterm.text import clean
 from syncterm.widgets.confirm import Confirm, Target
-from syncterm.widgets.flow import Flow, FlowEnd, FlowPicture, Throughput
+from syncterm.widgets.flow import Flow, Throughput
 from syncterm.widgets.footer import FooterKey
 from syncterm.widgets.header import Badge
 from syncterm.widgets.lines import Line, Lines, plain
 from syncterm.widgets.quick_actions import QuickActions
-from syncterm.widgets.stream_tree import ColumnEntry, StreamEntry
 from syncterm.widgets.tab_strip import TabStrip
 
 if TYPE_CHECKING:
@@ -60,12 +49,9 @@ if TYPE_CHECKING:
     from syncterm.engine.events import Change
     from syncterm.engine.host import EngineHost
     from syncterm.engine.queries import (
-        ConnectorDetail,
         ConnectorRow,
-        EndpointRow,
         FailureGroup,
         LogLine,
-        StreamRow,
         SyncRow,
         TrendPoint,
     )
@@ -79,18 +65,6 @@ LOW = 30
 QUICK = ("check", "sync_now", "toggle_pause", "cancel", "historical_resync")
 """The quick actions, in their order."""
 TABS = (("schema", "Schema"), ("history", "Sync History"), ("logs", "Logs"))
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """Everything that one full look at the store brings."""
-
-    detail: ConnectorDetail
-    streams: tuple[StreamEntry, ...]
-    newest: tuple[SyncRow, ...]
-    """The newest syncs, newest first."""
-    source_title: str
-    destination_title: str
 
 
 class ConnectorScreen(DashboardScreen):
@@ -228,7 +202,7 @@ class ConnectorScreen(DashboardScreen):
         settled = replace(row, progress_stream=None, progress_records=None, progress_bytes=None, progress_expected=None)
         full = self._full or settled != self._settled
         if full:
-            picture = await self._host.call(self._read_picture)
+            picture = await self._host.call(lambda engine: read_picture(engine, self.connector_id))
             if picture is None:
                 self._say_gone()
                 return
@@ -242,17 +216,6 @@ class ConnectorScreen(DashboardScreen):
             self.refresh_bindings()
             self._draw_quick_actions()
         await self._refresh_pane(full=full)
-
-    async def _read_picture(self, engine: Engine) -> Picture | None:
-        """On the engine's loop."""
-        detail = await engine.queries.connector(self.connector_id)
-        if detail is None:
-            return None
-        newest = await engine.queries.sync_page(self.connector_id, limit=3)
-        # Thousands of streams take a moment: neither the screens' loop nor the engine's waits for it.
-        entries = await asyncio.to_thread(stream_entries, detail)
-        titles = type_title("source", detail.row.source_type), type_title("destination", detail.row.destination_type)
-        return Picture(detail, entries, tuple(newest), *titles)
 
     async def _refresh_pane(self, *, full: bool) -> None:
         """Bring the tab in view up to date; the others are when they come into view."""
@@ -317,58 +280,13 @@ class ConnectorScreen(DashboardScreen):
         picture, row = self._picture, self._row
         if picture is None or row is None or not self.is_mounted:
             return
-        self._flow.show_picture(self._flow_picture(picture, row))
+        now, symbols = self.dashboard.now(), self.dashboard.glyphs
+        self._flow.show_picture(flow_picture(picture, row, self._throughput.rate(), self._phase, now))
         cells = self._status_lines.size.width
         if cells:
-            self._status_lines.show(self._status(picture, row, cells))
+            most = WHY_LINES if self._is_low else WHY_LINES_HIGH
+            self._status_lines.show(head_lines(picture, row, cells, most, now, symbols))
             self._status_lines.tooltip = Content(clean(picture.detail.why, limit=2000))
-
-    def _flow_picture(self, picture: Picture, row: ConnectorRow) -> FlowPicture:
-        detail = picture.detail
-        chosen, total = sum(stream.selected for stream in detail.streams), len(detail.streams)
-        streams = f"{chosen} of {total} streams" if chosen != total else "1 stream" if total == 1 else f"{total} streams"
-        rate, now = self._throughput.rate(), self.dashboard.now()
-        running = row.activity in (Activity.RUNNING, Activity.CANCELLING)
-        return FlowPicture(
-            source=FlowEnd(picture.source_title, row.source_name or "no source", streams, _refused(detail.source)),
-            destination=FlowEnd(
-                picture.destination_title,
-                row.destination_name or "no destination",
-                row.collection or "default",
-                _refused(detail.destination),
-            ),
-            running=running,
-            stopping=row.activity == Activity.CANCELLING,
-            caption=caption(row.activity, row.attempt, str(row.status), row.next_fire_at, now),
-            footnote=last_sync_text(row.last_sync_at, _seconds(row.last_duration), now),
-            stream=row.progress_stream or "",
-            records=row.progress_records,
-            bytes=row.progress_bytes,
-            expected=row.progress_expected,
-            records_per_second=rate[0] if rate else None,
-            bytes_per_second=rate[1] if rate else None,
-            phase=self._phase,
-        )
-
-    def _status(self, picture: Picture, row: ConnectorRow, cells: int) -> tuple[Line, ...]:
-        symbols, now, detail = self.dashboard.glyphs, self.dashboard.now(), picture.detail
-        badge = "Also Broken." if row.paused_and_broken else ""
-        last = next((sync for sync in picture.newest if sync.outcome is not None), None)
-        nothing = "by hand only: press r to sync now" if str(row.status) != "Paused" else "paused: press t to resume"
-        remedy = remedy_line(str(row.status), detail.schema_change is not None, row.last_error_class, cells, symbols)
-        return (
-            *status_lines(str(row.status), badge, detail.why, cells, WHY_LINES if self._is_low else WHY_LINES_HIGH, symbols),
-            *((remedy,) if remedy is not None else ()),
-            fires_line(detail.next_fires, detail.schedule.timezone, None, now, cells, symbols, nothing),
-            *last_sync_lines(
-                row.last_outcome,
-                row.last_bytes,
-                balance_within(last.counts, cells - LABEL_CELLS - 1) if last is not None else "",
-                row.last_error_message or "",
-                cells,
-                symbols,
-            ),
-        )
 
     @property
     def _is_low(self) -> bool:
@@ -547,61 +465,3 @@ class ConnectorScreen(DashboardScreen):
             self.action_zoom()
         else:
             super().go_back()
-
-
-def _refused(end: EndpointRow | None) -> bool:
-    return end is not None and end.credentials is CredentialsState.REJECTED
-
-
-def _seconds(length: timedelta | None) -> float | None:
-    return None if length is None else length.total_seconds()
-
-
-def stream_entries(detail: ConnectorDetail) -> tuple[StreamEntry, ...]:
-    """The streams of a connector as the schema tree shows them."""
-    return tuple(map(_stream_entry, detail.streams))
-
-
-def _stream_entry(stream: StreamRow) -> StreamEntry:
-    config = stream.config
-    return StreamEntry(
-        name=config.name,
-        selected=stream.selected,
-        sync_mode=config.sync_mode,
-        primary_key=config.primary_key,
-        cursor_field=config.cursor_field,
-        cursor_value=stream.cursor,
-        target=config.target,
-        row_filter=config.row_filter or "",
-        note="re-sync asked for" if stream.resync_requested else "",
-        columns=tuple(
-            ColumnEntry(
-                name=field.name,
-                type=config.casts.get(field.name, str(field.type)),
-                native=field.native,
-                selected=config.columns is None or field.name in config.columns,
-                nullable=field.nullable,
-                cast_from=str(field.type) if field.name in config.casts else "",
-            )
-            for field in stream.fields
-        ),
-    )
-
-
-def change_lines(detail: ConnectorDetail, cells: int, symbols: Glyphs) -> tuple[Line, ...]:
-    """The schema change that waits for a person; nothing where none does."""
-    if detail.schema_change is None:
-        return ()
-    change = json.loads(detail.schema_change)
-    parts = [
-        f"{sign} {', '.join(change[kind])}"
-        for kind, sign in (("added", "+"), ("removed", "-"), ("retyped", "~"))
-        if change.get(kind)
-    ]
-    texts = (
-        f" {symbols.warning} {change['stream']} changed in the source: {'  '.join(parts) or change.get('blocking') or ''}",
-        f"   {change.get('blocking') or ''} A approves it.",
-    )
-    return tuple(
-        ((fit(clean(text), cells, ellipsis=symbols.ellipsis), style),) for text, style in zip(texts, ("bold", ""), strict=True)
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,14 +11,16 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
-from syncterm.text import Glyphs
+from syncterm.text import Glyphs, clean, fit
 from syncterm.widgets.filter_bar import FilterBar
 from syncterm.widgets.lines import Line, Lines
 from syncterm.widgets.row_view import RowView
-from syncterm.widgets.stream_tree import StreamEntry, StreamTree, describe_place
+from syncterm.widgets.stream_tree import ColumnEntry, StreamEntry, StreamTree, describe_place
 
 if TYPE_CHECKING:
     from textual.widget import Widget
+
+    from syncterm.engine.queries import ConnectorDetail, StreamRow
 
 
 class SchemaPane(Vertical):
@@ -82,3 +85,53 @@ class SchemaPane(Vertical):
     def _show_foot(self) -> None:
         place = self.stream_tree.stream_at_cursor()
         self._foot.show(() if place is None else (describe_place(*place, self.size.width, self._glyphs),))
+
+
+def stream_entries(detail: ConnectorDetail) -> tuple[StreamEntry, ...]:
+    """The streams of a connector as the schema tree shows them."""
+    return tuple(map(_stream_entry, detail.streams))
+
+
+def _stream_entry(stream: StreamRow) -> StreamEntry:
+    config = stream.config
+    return StreamEntry(
+        name=config.name,
+        selected=stream.selected,
+        sync_mode=config.sync_mode,
+        primary_key=config.primary_key,
+        cursor_field=config.cursor_field,
+        cursor_value=stream.cursor,
+        target=config.target,
+        row_filter=config.row_filter or "",
+        note="re-sync asked for" if stream.resync_requested else "",
+        columns=tuple(
+            ColumnEntry(
+                name=field.name,
+                type=config.casts.get(field.name, str(field.type)),
+                native=field.native,
+                selected=config.columns is None or field.name in config.columns,
+                nullable=field.nullable,
+                cast_from=str(field.type) if field.name in config.casts else "",
+            )
+            for field in stream.fields
+        ),
+    )
+
+
+def change_lines(detail: ConnectorDetail, cells: int, symbols: Glyphs) -> tuple[Line, ...]:
+    """The schema change that waits for a person; nothing where none does."""
+    if detail.schema_change is None:
+        return ()
+    change = json.loads(detail.schema_change)
+    parts = [
+        f"{sign} {', '.join(change[kind])}"
+        for kind, sign in (("added", "+"), ("removed", "-"), ("retyped", "~"))
+        if change.get(kind)
+    ]
+    texts = (
+        f" {symbols.warning} {change['stream']} changed in the source: {'  '.join(parts) or change.get('blocking') or ''}",
+        f"   {change.get('blocking') or ''} A approves it.",
+    )
+    return tuple(
+        ((fit(clean(text), cells, ellipsis=symbols.ellipsis), style),) for text, style in zip(texts, ("bold", ""), strict=True)
+    )

@@ -14,8 +14,10 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.style import Style
 from textual.visual import Visual
 
+from syncterm.text import width
 from syncterm.widgets.lines import Line, content
 
 SCROLLBAR = 1
@@ -161,7 +163,14 @@ class RowView(ScrollView, can_focus=True):
         return self._strip(line, "row-view--cursor" if index == self.cursor else "")
 
     def _strip(self, line: Line, component: str = "") -> Strip:
-        style = self.get_visual_style(component) if component else self.visual_style
+        style = self.visual_style
+        if component:
+            # Textual leaves reverse and underline out of a component's visual style; without colours they are the cursor.
+            text_style = self.get_component_styles(component).text_style
+            style = self.get_visual_style(component) + Style(
+                bold=text_style.bold, reverse=text_style.reverse, underline=text_style.underline
+            )
+            line = (*line, (" " * (self.size.width - sum(width(text) for text, _ in line)), ""))
         if component == "row-view--cursor" and self.has_focus:
             # The cursor's own colours, whole: a coloured word on the cursor's background is hard to read.
             line = tuple((text, "") for text, _ in line)

@@ -590,6 +590,16 @@ def test_picture_in_ascii(stage: Stage, snap_compare: Callable[..., bool]) -> No
     assert snap_compare(stage.app(ascii=True), terminal_size=(80, 24), run_before=prepare)
 
 
+def test_picture_without_colours(stage: Stage, snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    standard(stage)
+
+    async def prepare(pilot: Pilot[Any]) -> None:
+        await _when_ready(pilot, "schema")
+
+    assert snap_compare(stage.app(), terminal_size=(80, 24), run_before=prepare)
+
+
 def test_picture_while_it_runs(stage: Stage, snap_compare: Callable[..., bool]) -> None:
     standard(stage)
 

@@ -1,0 +1,115 @@
+"""What one full look at a connector brings, and the picture and the lines of the head that are made of it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from syncterm.engine.model import Activity, CredentialsState
+from syncterm.screens.connector_summary import (
+    LABEL_CELLS,
+    balance_within,
+    caption,
+    fires_line,
+    last_sync_lines,
+    last_sync_text,
+    remedy_line,
+    status_lines,
+    type_title,
+)
+from syncterm.screens.schema_pane import stream_entries
+from syncterm.text import Glyphs
+from syncterm.widgets.flow import FlowEnd, FlowPicture
+from syncterm.widgets.lines import Line
+from syncterm.widgets.stream_tree import StreamEntry
+
+if TYPE_CHECKING:
+    from syncterm.engine.engine import Engine
+    from syncterm.engine.queries import ConnectorDetail, ConnectorRow, EndpointRow, SyncRow
+
+NEWEST = 10
+"""Syncs looked at for the head: among them the last one that was not cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything that one full look at the store brings."""
+
+    detail: ConnectorDetail
+    streams: tuple[StreamEntry, ...]
+    newest: tuple[SyncRow, ...]
+    """The newest syncs, newest first."""
+    source_title: str
+    destination_title: str
+
+
+async def read_picture(engine: Engine, connector_id: str) -> Picture | None:
+    """Look at the store, on the engine's loop; None where the connector is gone."""
+    detail = await engine.queries.connector(connector_id)
+    if detail is None:
+        return None
+    newest = await engine.queries.sync_page(connector_id, limit=NEWEST)
+    # Thousands of streams take a moment: neither the screens' loop nor the engine's waits for it.
+    entries = await asyncio.to_thread(stream_entries, detail)
+    titles = type_title("source", detail.row.source_type), type_title("destination", detail.row.destination_type)
+    return Picture(detail, entries, tuple(newest), *titles)
+
+
+def flow_picture(picture: Picture, row: ConnectorRow, rate: tuple[float, float] | None, phase: int, now: datetime) -> FlowPicture:
+    """The picture of the flow; `rate` is (records, bytes) a second."""
+    detail = picture.detail
+    chosen, total = sum(stream.selected for stream in detail.streams), len(detail.streams)
+    streams = f"{chosen} of {total} streams" if chosen != total else "1 stream" if total == 1 else f"{total} streams"
+    running = row.activity in (Activity.RUNNING, Activity.CANCELLING)
+    return FlowPicture(
+        source=FlowEnd(picture.source_title, row.source_name or "no source", streams, _refused(detail.source)),
+        destination=FlowEnd(
+            picture.destination_title,
+            row.destination_name or "no destination",
+            row.collection or "default",
+            _refused(detail.destination),
+        ),
+        running=running,
+        stopping=row.activity == Activity.CANCELLING,
+        caption=caption(row.activity, row.attempt, str(row.status), row.next_fire_at, now),
+        footnote=last_sync_text(row.last_sync_at, _seconds(row.last_duration), now),
+        stream=row.progress_stream or "",
+        records=row.progress_records,
+        bytes=row.progress_bytes,
+        expected=row.progress_expected,
+        records_per_second=rate[0] if rate else None,
+        bytes_per_second=rate[1] if rate else None,
+        phase=phase,
+    )
+
+
+def head_lines(picture: Picture, row: ConnectorRow, cells: int, most: int, now: datetime, symbols: Glyphs) -> tuple[Line, ...]:
+    """Status and why (at most `most` lines), what mends it, the next fire times, the last sync."""
+    detail = picture.detail
+    badge = "Also Broken." if row.paused_and_broken else ""
+    last = next((sync for sync in picture.newest if sync.outcome is not None and sync.outcome == row.last_outcome), None)
+    nothing = "by hand only: press r to sync now" if str(row.status) != "Paused" else "paused: press t to resume"
+    remedy = remedy_line(str(row.status), detail.schema_change is not None, row.last_error_class, cells, symbols)
+    return (
+        *status_lines(str(row.status), badge, detail.why, cells, most, symbols),
+        *((remedy,) if remedy is not None else ()),
+        fires_line(detail.next_fires, detail.schedule.timezone, None, now, cells, symbols, nothing),
+        *last_sync_lines(
+            row.last_outcome,
+            row.last_bytes,
+            balance_within(last.counts, cells - LABEL_CELLS - 1) if last is not None else "",
+            row.last_error_message or "",
+            cells,
+            symbols,
+        ),
+    )
+
+
+def _refused(end: EndpointRow | None) -> bool:
+    return end is not None and end.credentials is CredentialsState.REJECTED
+
+
+def _seconds(length: timedelta | None) -> float | None:
+    return None if length is None else length.total_seconds()
