@@ -218,6 +218,10 @@ class DelimitedReader:
         """Rows handed over."""
         self._invalid: list[int] = []
         """Numbers of the rows with too few or too many values."""
+        self._faults: list[RejectedRecord] = []
+        """Their records, not handed over yet."""
+        self._oversized = 0
+        """Number of the last line that was reported as too long."""
 
     def read(self, fields: tuple[Field, ...], constants: Mapping[str, str]) -> Iterator[SourceBatch]:
         """The records.
@@ -259,7 +263,6 @@ class DelimitedReader:
         names = [str(position) for position in range(len(found.names))]
         position_of = {name: str(position) for position, name in enumerate(found.names)}
         wanted = [position_of[field.name] for field in fields if field.name in position_of and field.name not in constants]
-        faults: list[RejectedRecord] = []
         already_invalid = len(self._invalid)
         seen_invalid = 0
 
@@ -268,7 +271,7 @@ class DelimitedReader:
             seen_invalid += 1
             if seen_invalid > already_invalid:
                 self._invalid.append(row.number)
-                faults.append(self._ragged(row))
+                self._faults.append(self._ragged(row))
             return "skip"
 
         reader = csv.open_csv(
@@ -285,7 +288,7 @@ class DelimitedReader:
         last = names[-1]
         for batch in reader:
             if batch.num_rows and held is not None:
-                yield self._batch(held, fields, position_of, constants, faults, file.position - before)
+                yield self._batch(held, fields, position_of, constants, file.position - before)
                 before = file.position
             if batch.num_rows:
                 passed = min(skip, batch.num_rows)
@@ -296,7 +299,7 @@ class DelimitedReader:
                 f"{file.path}: a quote that begins near row {self._done + len(self._invalid) + 2} is never closed.",
                 remedy="Mend the file, or change the quote character in the source's settings.",
             )
-        yield self._batch(held.slice(0, held.num_rows - 1), fields, position_of, constants, faults, file.position - before)
+        yield self._batch(held.slice(0, held.num_rows - 1), fields, position_of, constants, file.position - before)
 
     def _batch(
         self,
@@ -304,7 +307,6 @@ class DelimitedReader:
         fields: tuple[Field, ...],
         position_of: Mapping[str, str],
         constants: Mapping[str, str],
-        faults: list[RejectedRecord],
         size: int,
     ) -> SourceBatch:
         import pyarrow as pa
@@ -329,8 +331,10 @@ class DelimitedReader:
             return self._key(number + bisect_right(shifted, number))
 
         batch = convert(columns, fields, stream=self._stream, keys=key)
-        rejected = (*batch.rejected, *faults, *(oversized_record(line, self._stream, self._where) for line in file.oversized))
-        faults.clear()
+        oversized = [line for line in file.oversized if line.number > self._oversized]
+        self._oversized = max((line.number for line in oversized), default=self._oversized)
+        rejected = (*batch.rejected, *self._faults, *(oversized_record(line, self._stream, self._where) for line in oversized))
+        self._faults.clear()
         file.oversized.clear()
         return SourceBatch(batch.records, rejected, bytes=size)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from syncterm.engine.convert import convert, object_payload
 from syncterm.engine.errors import SourceDataError
 from syncterm.engine.model import RejectedRecord
-from syncterm.engine.schema import Field, LogicalType, arrow_type
+from syncterm.engine.schema import Field, LogicalType, arrow_schema, arrow_type
 from syncterm.engine.sources.base import SourceBatch
 from syncterm.engine.sources.delimited import oversized_record
 from syncterm.engine.sources.file_bytes import FileBytes, is_utf8
@@ -217,16 +217,24 @@ class JsonLinesReader:
         before = 0
         fast = all(field_.type.name in _FAST for field_ in fields if field_.name not in constants)
         for block in self._file.blocks(mark=False):
+            oversized = self._oversized()
+            number += len(oversized)
             columns = self._parse_fast(block, fields, constants) if fast else None
             if columns is not None:
                 batch = self._convert(columns, fields, number)
             else:
                 batch = self._parse_lines(block, fields, constants, number)
-            rejected = (*batch.rejected, *(oversized_record(line, self._stream, self._where) for line in self._file.oversized))
-            number += block.count(b"\n") + len(self._file.oversized)
-            self._file.oversized.clear()
+            number += block.count(b"\n")
             size, before = self._file.position - before, self._file.position
-            yield SourceBatch(batch.records, rejected, bytes=size)
+            yield SourceBatch(batch.records, (*oversized, *batch.rejected), bytes=size)
+        if oversized := self._oversized():
+            import pyarrow as pa
+
+            yield SourceBatch(pa.RecordBatch.from_pylist([], schema=arrow_schema(fields)), oversized)
+
+    def _oversized(self) -> tuple[RejectedRecord, ...]:
+        lines, self._file.oversized[:] = tuple(self._file.oversized), []
+        return tuple(oversized_record(line, self._stream, self._where) for line in lines)
 
     def _convert(self, columns: list[pa.Array], fields: tuple[Field, ...], first: int) -> SourceBatch:
         return convert(columns, fields, stream=self._stream, keys=lambda row: self._key(first + row))

@@ -1,0 +1,3 @@
+"""Tests of the sources."""
+
+from __future__ import annotations
