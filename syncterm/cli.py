@@ -333,6 +333,7 @@ def demo(headless: bool, folder: Path | None, fresh: bool) -> None:
 
 def main() -> None:
     """Entry point: errors become messages and exit codes, never tracebacks."""
+    os.umask(0o077)  # what any library creates is private
     try:
         cli(standalone_mode=False)
     except SynctermError as error:

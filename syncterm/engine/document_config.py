@@ -10,8 +10,8 @@ from pydantic_core import to_jsonable_python
 
 from syncterm.engine.adapters import Adapter, AdapterContext, adapter_class
 from syncterm.engine.document_tree import DocumentError, DocumentFault, Node, show_path, suggest
-from syncterm.engine.errors import ConfigError, SynctermError
-from syncterm.engine.path_policy import refuse_path
+from syncterm.engine.errors import ConfigError, PermissionDeniedError, SynctermError
+from syncterm.engine.paths import check_path
 from syncterm.engine.redaction import MASK, redact
 from syncterm.engine.secrets import FieldPath, check_references, mask, register_literals, secret_fields
 
@@ -44,8 +44,8 @@ def read_config(type_node: Node, node: Node, group: str, context: AdapterContext
     path = validated.get(_PATH_KEY)
     if isinstance(path, str):
         try:
-            refuse_path(path, context)
-        except ConfigError as error:
+            check_path(path, context)
+        except (ConfigError, PermissionDeniedError) as error:
             place = Node(path, (*node.path, _PATH_KEY), node.tree)
             raise place.error(error.message, remedy=error.remedy, fault=DocumentFault.REFUSED_PATH) from None
     return validated

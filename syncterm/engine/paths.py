@@ -14,8 +14,10 @@ from typing import BinaryIO
 from syncterm.engine.adapters import AdapterContext
 from syncterm.engine.errors import ConfigError, PermissionDeniedError, SourceUnavailableError
 
-SYSTEM_FOLDERS = (Path("/proc"), Path("/sys"), Path("/dev"))
-"""What lies below is the kernel's, not data."""
+SYSTEM_FOLDERS = (Path("/proc"), Path("/sys"), Path("/dev"), Path("/etc"), Path("/boot"))
+"""What lies below is the operating system's: devices, kernel interfaces, passwords, host keys."""
+_ORDINARY = Path("/dev/shm")  # noqa: S108 - an ordinary folder, in memory; nothing is written there
+
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4096
 
@@ -101,8 +103,8 @@ def open_file(path: Path, context: AdapterContext) -> BinaryIO:
 
 def _refuse_system_folder(path: Path, text: str) -> None:
     for folder in SYSTEM_FOLDERS:
-        if path == folder or folder in path.parents:
-            raise ConfigError(f"{text!r} lies in {folder}, which holds no data.", remedy="Name another file or folder.")
+        if path.is_relative_to(folder) and not path.is_relative_to(_ORDINARY):
+            raise ConfigError(f"{text!r} lies in {folder}, which is the operating system's.", remedy="Name another file or folder.")
 
 
 def _refuse_own(path: Path, found: os.stat_result | None, context: AdapterContext) -> None:

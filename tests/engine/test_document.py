@@ -76,7 +76,7 @@ REFUSED_BY = {
     "unsafe_tag": {DocumentFault.UNSAFE_TAG},
     "parse_or_schema_error": {DocumentFault.PARSE_ERROR, DocumentFault.SCHEMA_ERROR},
     "refuse_path": {DocumentFault.REFUSED_PATH},
-    "refuse_path_or_os_permission": {DocumentFault.REFUSED_PATH},
+    "refuse_path_or_os_permission": {DocumentFault.REFUSED_PATH, DocumentFault.SCHEMA_ERROR},  # an adapter's model may refuse first
 }
 """Manifest's expectation → kinds of mistake; all others are mistakes of the schema."""
 

@@ -18,6 +18,7 @@ from syncterm.engine.destinations.postgres_table import (
     fresh_name,
     grants_or_bound,
     has_key,
+    keep_columns_sql,
     key_sql,
     latest_sql,
     merge_sql,
@@ -190,6 +191,7 @@ class PostgresLoad(Load):
         stage = self._qualified(self._stage or "")
         grants = grants_or_bound(self._session, self._connection, current, self._name)
         if grants is not None:
+            self._execute(keep_columns_sql(current, self.target, stage))
             self._execute("SAVEPOINT before_drop")
             try:
                 self._execute(f"DROP TABLE {self._name}")

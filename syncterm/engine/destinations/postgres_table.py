@@ -123,6 +123,13 @@ def add_columns_sql(table: Table, target: LoadTarget, name: str) -> str:
     return f"ALTER TABLE {name} " + ", ".join(f"ADD COLUMN {quote_name(field.name)} {column_sql(field)}" for field in missing)
 
 
+def keep_columns_sql(table: Table, target: LoadTarget, stage: str) -> str:
+    """The statement that gives a stage the columns that only the table has, so that none is dropped; empty where there are none."""
+    delivered = {field.name for field in target.fields}
+    kept = [f"ADD COLUMN {quote_name(name)} {type_}" for name, type_ in table.columns.items() if name not in delivered]
+    return f"ALTER TABLE {stage} {', '.join(kept)}" if kept else ""
+
+
 def create_sql(target: LoadTarget, name: str, *, stage: bool = False) -> str:
     """The statement that makes the table; as a stage it is not logged, and remembers the order of its rows."""
     columns = [f"{quote_name(field.name)} {column_sql(field)}" for field in target.fields]
