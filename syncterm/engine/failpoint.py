@@ -51,7 +51,7 @@ class _Failpoint:
             timer.daemon = True
             timer.start()
         else:
-            os.kill(os.getpid(), self._signal)
+            signal.raise_signal(self._signal)  # to this thread, so that it does not take another step
 
 
 _wanted = os.environ.get(VARIABLE)

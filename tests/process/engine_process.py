@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sqlite3
@@ -26,14 +27,15 @@ PATIENCE = 40.0
 """Seconds until a condition is given up."""
 TESTER = Actor("tester", Role.ADMINISTRATOR)
 _LOOK = 0.02
+_numbers = itertools.count(1)
 
 
-def wait_until(condition: Callable[[], T], what: str, timeout: float = PATIENCE) -> T:
-    """Wait until `condition` gives something true; that something."""
+def wait_until(condition: Callable[[], T], what: str | Callable[[], str], timeout: float = PATIENCE) -> T:
+    """Wait until `condition` gives something true; that something. `what` names it, where it does not come."""
     deadline = time.monotonic() + timeout
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout:.0f} s: {what}")
+            raise AssertionError(f"not within {timeout:.0f} s: {what() if callable(what) else what}")
         time.sleep(_LOOK)
     return found
 
@@ -49,7 +51,7 @@ class EngineProcess:
         environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
         if failpoint is not None:
             environment[VARIABLE] = failpoint
-        self.errors_path = folder / "engine.stderr"
+        self.errors_path = folder / f"engine-{next(_numbers)}.stderr"
         with self.errors_path.open("ab") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "syncterm", "--home", str(folder), "engine"],
@@ -67,6 +69,10 @@ class EngineProcess:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
+    def said(self, text: str) -> bool:
+        """Whether it has written a text to its standard error stream."""
+        return text in self.errors_path.read_text()
+
     def kill(self) -> None:
         """SIGKILL, and wait for the end."""
         self.process.kill()
@@ -77,8 +83,12 @@ class EngineProcess:
         return self.process.wait(timeout)
 
 
+Starter = Callable[..., EngineProcess]
+"""`start(folder, failpoint=None)`; see the fixture `start`."""
+
+
 @contextmanager
-def engine_processes() -> Iterator[Callable[..., EngineProcess]]:
+def engine_processes() -> Iterator[Starter]:
     """Starts engines; whatever is left of them at the end is killed."""
     started: list[EngineProcess] = []
 
@@ -140,10 +150,27 @@ class Console:
         self.close()
 
 
+def wait_for_lease(folder: Path, engine: EngineProcess, timeout: float = PATIENCE) -> None:
+    """Wait until an engine executes."""
+    wait_until(lambda: store_value(folder, "select pid from lease") == engine.pid, "the engine holds the lease", timeout)
+
+
+def make_due(folder: Path) -> int:
+    """Make every connector due a second ago; that instant, in milliseconds since 1970."""
+    due = int((time.time() - 1) * 1000)
+    with closing(sqlite3.connect(Workspace(folder).store_path, timeout=30)) as connection, connection:
+        connection.execute("update connectors set next_fire_at = ?", (due,))
+    return due
+
+
 def wait_completed(folder: Path, sync_id: str, timeout: float = PATIENCE) -> None:
     """Wait until a sync is completed."""
 
     def completed() -> bool:
         return bool(store_value(folder, "select state = 'completed' from syncs where id = ?", sync_id))
 
-    wait_until(completed, f"sync {sync_id} completed; {store_rows(folder, 'select * from syncs where id = ?', sync_id)}", timeout)
+    def found() -> str:
+        tables = {"syncs": "id", "attempts": "sync_id", "log_lines": "sync_id"}
+        return f"sync completed; {[store_rows(folder, f'select * from {t} where {c} = ?', sync_id) for t, c in tables.items()]}"
+
+    wait_until(completed, found, timeout)

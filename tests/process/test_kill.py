@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -21,14 +21,16 @@ import pytest
 
 from syncterm.engine.failpoint import NAMES
 from syncterm.engine.model import SyncMode
-from tests.contracts.destination_harness import DestinationHarness, DuckDBHarness, FileHarness, PostgresHarness, SQLiteHarness
+from tests.contracts.destination_harness import DestinationHarness
 from tests.process.engine_process import (
     Console,
     EngineProcess,
-    engine_processes,
+    Starter,
+    make_due,
     store_rows,
     store_value,
     wait_completed,
+    wait_for_lease,
     wait_until,
 )
 from tests.process.invariants import Record, check
@@ -47,8 +49,6 @@ PLACES = tuple(name for name in NAMES if not name.startswith(("due-", "lease-"))
 """The failpoints that every sync passes."""
 RANDOM_KILLS = 2 if not KILLS else max(2, (KILLS - len(PLACES) * len(CASES)) // len(CASES))
 """Of each case."""
-
-Starter = Callable[..., EngineProcess]
 
 
 def places(target: str, mode: SyncMode) -> tuple[str, ...]:
@@ -145,13 +145,13 @@ class Round:
     def kill_at_random(self, chance: random.Random) -> None:
         """Kill an engine at a moment of a sync, and a third of the next ones while they recover; then recover and check."""
         engine = self._start(self.folder)
-        self.wait_for_lease(engine)
+        wait_for_lease(self.folder, engine)
         self._open_shop()
         sync_id = self.request()
         self._kill(engine, chance)
         while chance.random() < 1 / 3:
             engine = self._start(self.folder)
-            self.wait_for_lease(engine)
+            wait_for_lease(self.folder, engine)
             self._kill(engine, chance)
         self.recover(sync_id)
 
@@ -182,7 +182,7 @@ class Round:
             self._length = time.monotonic() - asked
         expected = self._appended if self.mode is SyncMode.APPEND else Counter(self.shop.records())
         check(self.folder, self.connector_id, self.target, self.mode, expected.elements(), self._requested)
-        self.wait_for_lease(engine)
+        wait_for_lease(self.folder, engine)
         engine.kill()
 
     def check_nothing_is_left_to_do(self) -> None:
@@ -197,10 +197,6 @@ class Round:
         assert engine.ended() == 128 + signal.SIGTERM
         assert store_value(self.folder, "select holder from lease") is None
 
-    def wait_for_lease(self, engine: EngineProcess) -> None:
-        """Wait until an engine executes."""
-        wait_until(lambda: store_value(self.folder, "select pid from lease") == engine.pid, "the engine holds the lease")
-
     def _open_shop(self) -> None:
         if self.mode is not SyncMode.APPEND:  # what an append delivers can be told only where the source stands still
             self.shop.open()
@@ -208,22 +204,6 @@ class Round:
     def close(self) -> None:
         self.shop.close()
         self.console.close()
-
-
-@pytest.fixture
-def start() -> Iterator[Starter]:
-    with engine_processes() as starter:
-        yield starter
-
-
-@pytest.fixture
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> DestinationHarness:
-    kind = request.param
-    if kind == "postgres":
-        return PostgresHarness(request.getfixturevalue("postgres_database"))
-    if kind == "duckdb":
-        return DuckDBHarness(tmp_path)
-    return SQLiteHarness(tmp_path) if kind == "sqlite" else FileHarness(tmp_path, "parquet")
 
 
 @pytest.fixture
@@ -276,11 +256,3 @@ def test_killed_while_a_due_time_is_claimed(place: str, tmp_path: Path, start: S
     wait_until(lambda: store_value(tmp_path, "select state = 'completed' from syncs"), "the due sync completed")
     assert store_rows(tmp_path, "select due_at, outcome from syncs") == [(due, "success")]
     assert store_value(tmp_path, "select next_fire_at from connectors") > due
-
-
-def make_due(folder: Path) -> int:
-    """Make every connector due a second ago; that instant, in milliseconds since 1970."""
-    due = int((time.time() - 1) * 1000)
-    with closing(sqlite3.connect(folder / "syncterm.db", timeout=30)) as connection, connection:
-        connection.execute("update connectors set next_fire_at = ?", (due,))
-    return due
