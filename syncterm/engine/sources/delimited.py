@@ -10,6 +10,7 @@ How the file is read:
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -164,16 +165,32 @@ def _convert_options(names: list[str], wanted: list[str], format_: DelimitedForm
 
 
 class _Rows:
-    """A file for Arrow's parser: whole blocks of text, then the end row."""
+    """A file for Arrow's parser: whole blocks of text, then the end row.
+
+    Arrow reads ahead in a thread of its own, also after its reader has failed or was left: from `abandon` on, nothing is read any
+    more, so that the file can be closed, or read again from the beginning.
+    """
 
     def __init__(self, file: FileBytes, delimiter: str, columns: int, quote: str | None) -> None:
         self._blocks = file.blocks(mark=True, line_ends=b"\n\r", quote=(quote or "").encode())
         self._end = delimiter.join([_END] * columns).encode() + b"\n"
         self._data = memoryview(b"")
         self._ended = self._line_open = False
+        self._turn = threading.Lock()
         self.closed = False
 
+    def abandon(self) -> None:
+        """End here; returns when no read is going on."""
+        with self._turn:
+            self._ended = True
+            self._data = memoryview(b"")
+            self._blocks.close()
+
     def read(self, size: int = -1) -> bytes:
+        with self._turn:
+            return self._read(size)
+
+    def _read(self, size: int) -> bytes:
         while not self._data and not self._ended:
             block = next(self._blocks, None)
             if block is None:
@@ -197,6 +214,7 @@ class _Rows:
 
     def close(self) -> None:
         self.closed = True
+        self.abandon()
 
 
 class DelimitedReader:
@@ -256,6 +274,20 @@ class DelimitedReader:
     def _read(
         self, found: DelimitedLayout, fields: tuple[Field, ...], constants: Mapping[str, str], block_size: int
     ) -> Iterator[SourceBatch]:
+        rows = _Rows(self._file, found.delimiter, len(found.names), self._format.quote)
+        try:
+            yield from self._parse(rows, found, fields, constants, block_size)
+        finally:
+            rows.abandon()
+
+    def _parse(
+        self,
+        rows: _Rows,
+        found: DelimitedLayout,
+        fields: tuple[Field, ...],
+        constants: Mapping[str, str],
+        block_size: int,
+    ) -> Iterator[SourceBatch]:
         import pyarrow as pa
         from pyarrow import csv
 
@@ -275,7 +307,7 @@ class DelimitedReader:
             return "skip"
 
         reader = csv.open_csv(
-            pa.PythonFile(_Rows(file, found.delimiter, len(names), self._format.quote), mode="r"),
+            pa.PythonFile(rows, mode="r"),
             read_options=csv.ReadOptions(
                 column_names=names, use_threads=False, block_size=block_size, skip_rows_after_names=int(self._format.header)
             ),

@@ -13,7 +13,7 @@ import io
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -206,7 +206,7 @@ class FileBytes:
     def _peek(self, count: int) -> bytes:
         return os.pread(self._file.fileno(), count, 0)
 
-    def blocks(self, *, mark: bool, line_ends: bytes = b"\n", quote: bytes = b"") -> Iterator[bytes]:
+    def blocks(self, *, mark: bool, line_ends: bytes = b"\n", quote: bytes = b"") -> Generator[bytes, None, None]:
         """The text in UTF-8, in blocks that end with a line (the last may not); without a byte order mark.
 
         Args:
