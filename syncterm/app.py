@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -29,9 +30,7 @@ from syncterm.screens.base import DashboardScreen
 from syncterm.screens.connector_actions import ConnectorActions
 from syncterm.screens.connectors import ConnectorsScreen
 from syncterm.screens.dashboard import Dashboard
-from syncterm.screens.help import HelpScreen
 from syncterm.screens.menu import Choice, Menu
-from syncterm.screens.palette import PaletteScreen
 from syncterm.settings import ScreenState, Settings
 from syncterm.text import clean, count, glyphs
 from syncterm.themes import MONO, appearance, own_themes
@@ -93,6 +92,16 @@ class AsciiScrollBarRender(ScrollBarRender):
 
     VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
     HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
+
+
+def collect_garbage_from_now_on() -> None:
+    """Where garbage collection waited for the start: begin it, and leave out what is there, the imported modules above all.
+
+    A full collection that walks all of them stops every thread for tens of milliseconds.
+    """
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 class SyncTermApp(Dashboard, inherit_bindings=False):
@@ -189,6 +198,8 @@ class SyncTermApp(Dashboard, inherit_bindings=False):
             self._update_header()
             self.engine_changes.publish(EVERYTHING)
             return
+        finally:
+            collect_garbage_from_now_on()
         self._subscription = self.host.subscribe(self._engine_changed)
         self.opened.set()
         self.engine_summary = EngineSummary()
@@ -336,9 +347,13 @@ class SyncTermApp(Dashboard, inherit_bindings=False):
             self.notify(self._reason_against(active.binding.action), severity="warning")
 
     def action_help(self) -> None:
+        from syncterm.screens.help import HelpScreen
+
         self.push_screen(HelpScreen(self.screen))
 
     def action_palette(self) -> None:
+        from syncterm.screens.palette import PaletteScreen
+
         self.push_screen(PaletteScreen(self.screen))
 
     async def run_command(self, action: str, argument: str) -> None:

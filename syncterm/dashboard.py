@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -36,6 +37,7 @@ def run_dashboard(
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         say("The dashboard needs a terminal. `syncterm status` prints the table, `syncterm engine` runs without a screen.")
         return 2
+    gc.disable()  # what is imported and set up stays: the app looks for garbage from then on
     settings = settings_module.load()
     start_logging(workspace)
     from syncterm.app import ExitReason, SyncTermApp
@@ -43,6 +45,7 @@ def run_dashboard(
     host = host or EngineHost(workspace)
     app = SyncTermApp(host, settings, ascii=ascii, read_only=read_only)
     app.run(mouse=mouse and settings.mouse)
+    gc.enable()
     reason = app.exit_reason
     if reason is ExitReason.HANGUP and settings.on_disconnect is settings_module.OnDisconnect.KEEP_RUNNING:
         logger.info("The terminal went away; the engine goes on without a screen.")
