@@ -229,6 +229,8 @@ class SyncTermApp(Dashboard, inherit_bindings=False):
         for name in SIGNALS:
             if (number := getattr(signal, name, None)) is not None:
                 loop.remove_signal_handler(number)
+                if SIGNALS[name] is ExitReason.HANGUP is self.exit_reason:
+                    signal.signal(number, signal.SIG_IGN)  # a shell and the terminal each send one; the engine outlives both
 
     def _end_by_signal(self, number: int, reason: ExitReason) -> None:
         self.exit_reason = reason

@@ -49,8 +49,9 @@ def run_dashboard(
     reason = app.exit_reason
     if reason is ExitReason.HANGUP and settings.on_disconnect is settings_module.OnDisconnect.KEEP_RUNNING:
         logger.info("The terminal went away; the engine goes on without a screen.")
+        leaving = _Leaving()
         _let_go_of_the_terminal()
-        return _wait(host)
+        return leaving.wait(host)
     stopped = host.stop()
     if not stopped:
         logger.warning("The engine did not stop in time; its syncs resume at the next start.")
@@ -62,11 +63,12 @@ def run_dashboard(
 def run_engine(workspace: Workspace) -> int:
     """Run the engine without a screen until a signal ends it; the exit code."""
     start_logging(workspace, to_stderr=True)
+    leaving = _Leaving()
     host = EngineHost(workspace)
     host.start()
     host.wait_ready()
     logger.info("The engine runs on %s, process %d.", workspace.store_path, os.getpid())
-    return _wait(host)
+    return leaving.wait(host)
 
 
 def _start_engine(workspace: Workspace) -> int:
@@ -89,21 +91,26 @@ def _let_go_of_the_terminal() -> None:
     os.close(nothing)
 
 
-def _wait(host: EngineHost) -> int:
-    """Run until a signal; a second one does not wait for the syncs."""
-    ended = threading.Event()
-    received: list[int] = []
+class _Leaving:
+    """Waits for the signal that ends a headless engine; from its making on, signals are noticed."""
 
-    def end(number: int, _: FrameType | None) -> None:
-        if received:
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+        self._received: list[int] = []
+        for number in LEAVING_SIGNALS:
+            signal.signal(number, self._end)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def wait(self, host: EngineHost) -> int:
+        """Run until a signal, then stop the engine; the exit code. A second signal does not wait for the syncs."""
+        while not self._ended.wait(3600.0):  # bounded, so that a signal's handler runs on every platform
+            pass
+        logger.info("Signal %d: the engine stops.", self._received[0])
+        host.stop()
+        return 128 + self._received[0]
+
+    def _end(self, number: int, _: FrameType | None) -> None:
+        if self._received:
             os._exit(128 + number)
-        received.append(number)
-        ended.set()
-
-    for number in LEAVING_SIGNALS:
-        signal.signal(number, end)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    while not ended.wait(3600.0):  # bounded, so that a signal's handler runs on every platform
-        pass
-    host.stop()
-    return 128 + received[0]
+        self._received.append(number)
+        self._ended.set()

@@ -33,6 +33,8 @@ STALL_CHECK_INTERVAL = 1.0
 """Seconds between two looks at whether a sync still moves."""
 CLOCK_CHECK_INTERVAL = 1.0
 """Seconds between two looks at the clock, which may be set, while a sync backs off."""
+STOP_AGAIN_INTERVAL = 0.1
+"""Seconds until a stop that met a commit tries again."""
 
 
 class Runner:
@@ -46,13 +48,21 @@ class Runner:
         self._execution = execution
         self._log = SyncLog(execution.clock)
         self._attempts = Attempts()
+        self._reason: SynctermError | None = None
         self._told_to_stop = asyncio.Event()
+        self._ended = False
 
     def _write(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return owned_write(self._execution, self.sync_id)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the sync as a whole is to end; an attempt that stalled is not the end of its sync."""
+        return self._reason is not None
+
     def stop(self, reason: SynctermError) -> None:
         """End the sync for that reason, at the next batch or by interrupting what hangs."""
+        self._reason = self._reason or reason
         self.control.stop(reason)
         self._told_to_stop.set()
 
@@ -65,7 +75,7 @@ class Runner:
         wait_until: datetime | None = None
         while True:
             async with slot():
-                if self.control.stopped:
+                if self.stopped:
                     await self._end_before_an_attempt()
                     return
                 wait_until = await self._attempt()
@@ -90,7 +100,7 @@ class Runner:
         finally:
             watch.cancel()
         results, errors = attempt.results, attempt.errors
-        if isinstance(self.control.reason, InterruptedSyncError):
+        if isinstance(self._reason, InterruptedSyncError):
             return None
         # What a retry cannot mend decides.
         error = next((error for error in errors if not is_transient(error)), errors[0] if errors else None)
@@ -119,10 +129,9 @@ class Runner:
     ) -> tuple[Ending | None, datetime | None]:
         if error is None:
             return Ending(Outcome.SUCCESS, summary=_summary(results)), None
-        reason = self.control.reason
-        if reason is not None and not isinstance(reason, StalledError):
+        if self.stopped:
             return self._stopped_ending(results), None
-        error = reason or error
+        error = self.control.reason or error
         error_class, message = describe_error(error)
         self._log.add(LogLevel.ERROR, message)
         if not isinstance(error, SynctermError):
@@ -137,12 +146,12 @@ class Runner:
         return Ending(Outcome.FAILED, error_class, message, _summary(results), refused_by), None
 
     def _stopped_ending(self, results: Sequence[StreamResult]) -> Ending:
-        reason = self.control.reason or CancelledSyncError("The sync was cancelled.")
+        reason = self._reason or CancelledSyncError("The sync was cancelled.")
         return Ending(Outcome.CANCELLED, None, str(reason), _summary(results))
 
     async def _end_before_an_attempt(self) -> None:
         """Record a sync that was stopped while it waited; one whose engine ends is left to the next engine."""
-        if isinstance(self.control.reason, InterruptedSyncError):
+        if isinstance(self._reason, InterruptedSyncError):
             return
         async with self._write() as connection:
             await self._record(connection, self._stopped_ending([]))
@@ -162,7 +171,7 @@ class Runner:
         self.activity = Activity.BACKING_OFF
         clock = self._execution.clock
         stopping = asyncio.create_task(self._told_to_stop.wait())
-        while not self.control.stopped and (left := (until - clock.now()).total_seconds()) > 0:
+        while not self.stopped and (left := (until - clock.now()).total_seconds()) > 0:
             sleeping = asyncio.ensure_future(clock.sleep(min(left, CLOCK_CHECK_INTERVAL)))
             await asyncio.wait({sleeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
             sleeping.cancel()
@@ -178,7 +187,7 @@ class Runner:
         beat, since = self.control.progress.beat, clock.monotonic()
         while not self.control.stopped:
             await clock.sleep(STALL_CHECK_INTERVAL)
-            if self.control.progress.beat != beat:
+            if self.control.progress.beat != beat or self.control.committing:
                 beat, since = self.control.progress.beat, clock.monotonic()
             elif clock.monotonic() - since > limit_ms / 1000:
                 stream = self.control.progress.stream
