@@ -115,7 +115,7 @@ class Terminal:
         self.raw = bytearray()
         """Everything the program wrote."""
         self._pending = b""
-        self._ended = False
+        self._ended = self._hung_up = False
         self.read_at = 0.0
         """When the last output was read: time.perf_counter()."""
         self.master, slave = os.openpty()
@@ -261,13 +261,19 @@ class Terminal:
             pass
         return self.process.returncode
 
+    def hang_up(self) -> None:
+        """Close the window while the program runs, as a lost connection does; nothing can be read or typed any more."""
+        os.close(self.master)
+        self._ended = self._hung_up = True
+
     def close(self) -> None:
         """End the program and all of its group at once, and close the window."""
         if self.process.poll() is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        os.close(self.master)
+        if not self._hung_up:
+            os.close(self.master)
 
     def __enter__(self) -> Terminal:
         return self

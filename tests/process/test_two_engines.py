@@ -65,8 +65,11 @@ def test_two_engines_at_once_run_a_due_time_once(seed: int, tmp_path: Path, star
     assert len(rows) == RECORDS * ROUNDS
 
 
-@pytest.mark.parametrize("place", ["batch-read:6", "commit-begun:2"])
-@pytest.mark.parametrize("target", ["sqlite", "postgres", "parquet"], indirect=True)
+@pytest.mark.parametrize(
+    ("target", "place"),
+    [("sqlite", "batch-read:6"), ("sqlite", "commit-begun:2"), ("postgres", "commit-begun:2"), ("parquet", "commit-begun:2")],
+    indirect=["target"],
+)
 def test_a_frozen_engine_that_was_replaced_writes_nothing(
     target: DestinationHarness, place: str, tmp_path: Path, start: Starter
 ) -> None:
