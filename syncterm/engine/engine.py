@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-
 from syncterm.engine import lifecycle, retention
 from syncterm.engine.adapter_factory import AdapterFactory
 from syncterm.engine.adapters import AdapterContext
 from syncterm.engine.attempt import Execution
 from syncterm.engine.clock import Clock, SystemClock
+from syncterm.engine.clockwork import Clockwork
 from syncterm.engine.dispatcher import Dispatcher, Limits
 from syncterm.engine.errors import InterruptedSyncError, SynctermError
 from syncterm.engine.events import EVERYTHING, Change, Events, changed
@@ -24,7 +23,7 @@ from syncterm.engine.identifiers import new_id
 from syncterm.engine.lease import HEARTBEAT_INTERVAL, Lease
 from syncterm.engine.operations import Operations
 from syncterm.engine.queries import Queries
-from syncterm.engine.scheduler import Scheduler
+from syncterm.engine.scheduler import WAKE_UP, Scheduler
 from syncterm.engine.store.database import Database
 from syncterm.engine.workspace import Workspace
 
@@ -72,7 +71,7 @@ class Engine:
         self._execute = execute
         self._settings = settings or EngineSettings()
         self._context = AdapterContext(self.clock, workspace.forbidden_paths, base_folder or workspace.folder)
-        self._timer: AsyncIOScheduler | None = None
+        self._clockwork = Clockwork()
         self._dispatcher: Dispatcher | None = None
         self._scheduler: Scheduler | None = None
         self._data_version = 0
@@ -100,37 +99,27 @@ class Engine:
         self.lease = Lease(self.database, self.clock, holder=self.id)
         self._data_version = await self.database.data_version()
         self._sequence, _, _ = await self.queries.changed_connectors(0)
-        self._timer = AsyncIOScheduler(timezone="UTC")
-        self._timer.start()
-        self._every(WATCH_INTERVAL, self._watch_store, "watch")
+        self._clockwork.start()
+        self._clockwork.every(WATCH_INTERVAL, self._watch_store, "watch")
         if self._execute:
             await self._tend_lease()
-            self._every(HEARTBEAT_INTERVAL, self._tend_lease, "lease")
+            self._clockwork.every(HEARTBEAT_INTERVAL, self._tend_lease, "lease")
 
     async def stop(self) -> None:
         """End the syncs that run, so that the next engine resumes them; give the lease back; close the store."""
+        await self._clockwork.stop()
         async with self._lock:
-            if self._timer is not None:
-                self._timer.shutdown(wait=False)
-                self._timer = None
             if self._dispatcher is not None:
                 await self._step_down("The engine was stopped.")
                 await self.lease.release()
         await self.database.close()
-
-    def _every(self, seconds: float, function: object, name: str) -> None:
-        if self._timer is not None:
-            self._timer.add_job(
-                function, "interval", seconds=seconds, id=name, replace_existing=True, coalesce=True, max_instances=1,
-                misfire_grace_time=None,
-            )  # fmt: skip
 
     # The lease ---------------------------------------------------------------------------------------------------------------
 
     async def _tend_lease(self) -> None:
         """Take a free lease, or keep the one that is held."""
         async with self._lock:
-            if self._timer is None:
+            if not self._clockwork.running:
                 return
             try:
                 if self._dispatcher is None:
@@ -149,7 +138,7 @@ class Engine:
     async def _take_over(self) -> None:
         """Begin to execute: first what the engine before left open, then what is due."""
         epoch = self.lease.epoch
-        if epoch is None or self._timer is None:
+        if epoch is None:
             return
         now = self.clock.now()
         async with self.database.write() as connection:
@@ -169,18 +158,16 @@ class Engine:
         self._dispatcher = Dispatcher(self.database, self.clock, execution, self._settings.limits, execution.changed)
         self._dispatcher.start()
         if self._settings.schedule:
-            self._scheduler = Scheduler(self.database, self.clock, self._timer, self._queued, self._advanced)
+            self._scheduler = Scheduler(self.database, self.clock, self._clockwork, self._queued, self._advanced)
             await self._scheduler.run_due()
-        self._every(PROGRESS_INTERVAL, self._save_progress, "progress")
-        self._every(RETENTION_INTERVAL.total_seconds(), self._retain, "retention")
+        self._clockwork.every(PROGRESS_INTERVAL, self._save_progress, "progress")
+        self._clockwork.every(RETENTION_INTERVAL.total_seconds(), self._retain, "retention")
         self.notify(EVERYTHING)
 
     async def _step_down(self, reason: str) -> None:
         dispatcher, self._dispatcher, self._scheduler = self._dispatcher, None, None
-        if self._timer is not None:
-            for job in ("progress", "retention", "due"):
-                if self._timer.get_job(job):
-                    self._timer.remove_job(job)
+        for work in ("progress", "retention", WAKE_UP):
+            self._clockwork.forget(work)
         if dispatcher is not None:
             await dispatcher.stop(InterruptedSyncError(reason))
         self.notify(EVERYTHING)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.date import DateTrigger
 from sqlalchemy import func, select, update
 
 from syncterm.engine.clock import Clock
+from syncterm.engine.clockwork import Clockwork
 from syncterm.engine.connector_setup import anchor_of, schedule_of
 from syncterm.engine.failpoint import reach
 from syncterm.engine.lifecycle import insert_sync
@@ -32,7 +31,7 @@ LONGEST_SLEEP = timedelta(hours=1)
 """The wake-up never lies further ahead, so that a clock that was set back is noticed."""
 CLOCK_SLACK = timedelta(seconds=1)
 """How late the wake-up may be before the clock is suspected."""
-_WAKE_UP = "due"
+WAKE_UP = "due"
 
 
 def next_fire_of(row: Any, after: datetime) -> datetime | None:
@@ -44,7 +43,7 @@ class Scheduler:
     """The engine's clockwork for due times.
 
     Args:
-        timer: APScheduler's scheduler, started by the engine.
+        clockwork: holds the wake-up.
         queued: called with the ids of connectors that a sync was queued for.
         advanced: called with the ids of connectors whose next due time moved.
     """
@@ -53,13 +52,13 @@ class Scheduler:
         self,
         database: Database,
         clock: Clock,
-        timer: AsyncIOScheduler,
+        clockwork: Clockwork,
         queued: Callable[[Iterable[str]], None],
         advanced: Callable[[Iterable[str]], None],
     ) -> None:
         self._database = database
         self._clock = clock
-        self._timer = timer
+        self._clockwork = clockwork
         self._queued = queued
         self._advanced = advanced
         self._earliest: datetime | None = None
@@ -86,14 +85,7 @@ class Scheduler:
         now = self._clock.now()
         self._earliest = earliest
         wait = min(max(earliest - now, timedelta()), LONGEST_SLEEP) if earliest is not None else LONGEST_SLEEP
-        self._timer.add_job(
-            self.run_due,
-            DateTrigger(datetime.now(UTC) + wait, timezone="UTC"),
-            id=_WAKE_UP,
-            replace_existing=True,
-            misfire_grace_time=None,
-            max_instances=2,
-        )
+        self._clockwork.after(wait, self.run_due, WAKE_UP)
 
     async def _claim(self) -> int:
         now = self._clock.now()
