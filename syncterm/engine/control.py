@@ -37,6 +37,7 @@ class Control:
         self._interrupters: list[Callable[[], None]] = []
         self._stopped = threading.Event()
         self._committing = False
+        self._after_commit: SynctermError | None = None
         self.reason: SynctermError | None = None
         """Why it was stopped; None while it runs."""
         self.progress = Progress()
@@ -44,6 +45,11 @@ class Control:
     @property
     def stopped(self) -> bool:
         return self._stopped.is_set()
+
+    @property
+    def committing(self) -> bool:
+        """Whether a commit is under way, which moves neither bytes nor records."""
+        return self._committing
 
     def wait(self, seconds: float) -> bool:
         """Wait for `stop`, at most that long; whether it came."""
@@ -70,10 +76,13 @@ class Control:
     def stop(self, reason: SynctermError) -> bool:
         """End the sync for that reason.
 
-        False where a commit is under way, which is short and runs to its end, or where it was stopped already.
+        False where a commit is under way, which runs to its end and is followed by the stop; or where it was stopped already.
         """
         with self._lock:
-            if self._committing or self._stopped.is_set():
+            if self._stopped.is_set():
+                return False
+            if self._committing:
+                self._after_commit = self._after_commit or reason
                 return False
             self.reason = reason
             self._stopped.set()
@@ -100,3 +109,6 @@ class Control:
         finally:
             with self._lock:
                 self._committing = False
+                if self._after_commit is not None:
+                    self.reason = self._after_commit
+                    self._stopped.set()

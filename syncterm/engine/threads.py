@@ -41,7 +41,8 @@ async def in_thread(function: Callable[[], T], control: Control, name: str) -> T
         try:
             result = function()
         except BaseException as error:
-            failure = error
+            # A future takes no StopIteration; what is no Exception (an adapter that calls sys.exit) would end the engine's loop.
+            failure = error if isinstance(error, Exception) and not isinstance(error, StopIteration) else _fault(name, error)
             deliver(lambda: future.set_exception(failure))
         else:
             deliver(lambda: future.set_result(result))
@@ -57,3 +58,9 @@ async def in_thread(function: Callable[[], T], control: Control, name: str) -> T
             if stopped_for >= CANCEL_GRACE:
                 future.cancel()
                 control.raise_if_stopped()
+
+
+def _fault(name: str, error: BaseException) -> RuntimeError:
+    fault = RuntimeError(f"{name} ended with {type(error).__name__}({error})")
+    fault.__cause__ = error
+    return fault

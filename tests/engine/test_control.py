@@ -50,7 +50,7 @@ def test_nothing_commits_without_the_lease() -> None:
         pytest.fail("the gate was open")
 
 
-def test_a_commit_under_way_is_not_stopped() -> None:
+def test_a_commit_under_way_runs_to_its_end_and_the_stop_follows() -> None:
     control = Control()
     inside, leave = threading.Event(), threading.Event()
 
@@ -63,10 +63,13 @@ def test_a_commit_under_way_is_not_stopped() -> None:
     thread.start()
     inside.wait()
     assert not control.stop(CancelledSyncError("Cancelled."))
+    assert not control.stop(StalledError("No progress."))
+    assert not control.stopped
     leave.set()
     thread.join()
-    assert not control.stopped
-    assert control.stop(CancelledSyncError("Cancelled."))
+    assert control.stopped
+    with pytest.raises(CancelledSyncError):
+        control.raise_if_stopped()
 
 
 def test_the_beat_changes_with_bytes_and_records_only() -> None:
