@@ -7,6 +7,7 @@ their key, so that a record that changed without moving its cursor arrives, and 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -203,7 +204,7 @@ class CursorFilter:
         """The cursor after everything that `apply` has seen: never below the one before, never beyond the window."""
         import pyarrow.compute as pc
 
-        before = self._before or Cursor(None)
+        before = replace(self._before or Cursor(None), column=self.field.name)
         if self._high_text is None:
             if self._highest is None:
                 return before
@@ -215,5 +216,5 @@ class CursorFilter:
                 # The look-back delivered late records, nothing at or above the cursor.
                 return before
             if pc.equal(value, self._low).as_py():
-                return Cursor(before.value, Counter(before.hashes) + hashes)
-        return Cursor(text, dict(hashes))
+                return replace(before, hashes=Counter(before.hashes) + hashes)
+        return Cursor(text, dict(hashes), self.field.name)

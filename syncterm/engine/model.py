@@ -188,14 +188,19 @@ class Cursor:
     value: str | None
     hashes: Mapping[str, int] = field(default_factory=dict)
     """Hash of a row's content → how many such rows have been delivered, for rows whose cursor equals `value`."""
+    column: str | None = None
+    """The column that `value` is of; None where that was not noted."""
 
     def to_text(self) -> str:
-        return json.dumps({"value": self.value, "hashes": dict(self.hashes)}, separators=(",", ":"), sort_keys=True)
+        document: dict[str, Any] = {"value": self.value, "hashes": dict(self.hashes)}
+        if self.column is not None:
+            document["column"] = self.column
+        return json.dumps(document, separators=(",", ":"), sort_keys=True)
 
     @classmethod
     def from_text(cls, text: str) -> Cursor:
         document = json.loads(text)
-        return cls(document["value"], document["hashes"])
+        return cls(document["value"], document["hashes"], document.get("column"))
 
 
 @dataclass(frozen=True, slots=True)

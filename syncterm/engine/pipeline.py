@@ -11,13 +11,13 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from syncterm.engine.control import Control
 from syncterm.engine.cursor import CursorFilter, parse_value
 from syncterm.engine.destinations.base import Destination, Load, LoadTarget, StreamState
-from syncterm.engine.errors import CancelledSyncError, SchemaChangedError, TooManyRejectsError, UnbalancedError
+from syncterm.engine.errors import CancelledSyncError, ConfigError, SchemaChangedError, TooManyRejectsError, UnbalancedError
 from syncterm.engine.failpoint import reach
 from syncterm.engine.model import ACTION_OF_MODE, Action, Cursor, RejectedRecord, StreamConfig, StreamCounts, Window
 from syncterm.engine.schema import Field, StreamSchema, parse_type
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 QUEUE_BYTES = 32 * 1024 * 1024
 """Bytes of record batches between the two threads."""
+READER_GRACE = 1.0
+"""Seconds that a reader has to return after a load failed, before what it uses is closed under it."""
 POLL_SECONDS = 0.1
 """How often a waiting thread looks whether it was stopped."""
 WORKER_NICENESS = 10
@@ -133,7 +135,8 @@ class _Tally:
     passed: int = 0
     """Records handed to the destination."""
     error: BaseException | None = None
-    warnings: list[str] = field(default_factory=list)
+    ended: bool = False
+    """Whether the destination has taken the stream to its end."""
 
 
 def planned_fields(stream: StreamConfig, schema: StreamSchema) -> tuple[Field, ...]:
@@ -194,15 +197,27 @@ def run_stream(source: Source, destination: Destination, task: StreamTask, contr
         try:
             return _load(source, load, task, control, hooks, fields, cursor_filter)
         except BaseException:
-            source.interrupt()
             load.abort()
             raise
 
 
 def _cursor_before(task: StreamTask) -> Cursor | None:
-    if not task.stream.sync_mode.incremental or task.full or task.state is None or task.state.cursor is None:
+    """Where the last committed load ended.
+
+    Raises:
+        ConfigError: where that was in another column: its values say nothing about this one's.
+    """
+    stream = task.stream
+    if not stream.sync_mode.incremental or task.full or task.state is None or task.state.cursor is None:
         return None
-    return Cursor.from_text(task.state.cursor)
+    before = Cursor.from_text(task.state.cursor)
+    if before.column not in (None, stream.cursor_field):
+        raise ConfigError(
+            f"Stream {stream.name!r} was read up to {before.value!r} of column {before.column!r}; its cursor is"
+            f" {stream.cursor_field!r} now.",
+            remedy="Run a historical re-sync, or choose the earlier cursor column again.",
+        )
+    return before
 
 
 def _cursor_filter(
@@ -248,7 +263,7 @@ def _load(
     fields: tuple[Field, ...],
     incremental: tuple[CursorFilter, Window] | None,
 ) -> LoadedStream:
-    tally = _Tally()
+    tally, stream = _Tally(), task.stream.name
     batches = BatchQueue()
     cursor_filter, window = incremental or (None, None)
 
@@ -292,19 +307,26 @@ def _load(
             reach("batch-staged")
         if tally.error is not None:
             raise tally.error
+        tally.ended = True
 
     reader = threading.Thread(target=read, name=f"read {task.stream.name}"[:64], daemon=True)
     reader.start()
     try:
         load.write(arriving())
-    finally:
+        control.raise_if_stopped()
+        if tally.error is not None:
+            raise tally.error
+        if not tally.ended:
+            raise UnbalancedError(f"The destination stopped before the end of stream {stream!r}; nothing was committed.")
+    except BaseException:
         batches.abandon()
-    control.raise_if_stopped()
-    if tally.error is not None:
-        raise tally.error
+        source.interrupt()
+        reader.join(READER_GRACE)
+        raise
     _check_limits(task, tally, final=True)
     cursor = cursor_filter.result().to_text() if cursor_filter is not None else None
     counts = StreamCounts(tally.read, tally.passed, tally.unchanged, tally.filtered, tally.rejected, tally.bytes)
+    _check_balance(stream, counts)
     hooks.prepare(counts, cursor)
     reach("commit-prepared")
     with control.commit_gate(hooks.may_commit):
@@ -312,13 +334,18 @@ def _load(
         result = load.commit(cursor)
         reach("commit-done")
     counts = replace(counts, written=result.written, filtered=counts.filtered + result.superseded)
+    _check_balance(stream, counts)
+    return LoadedStream(counts, cursor, _warnings(task, cursor_filter, result.superseded))
+
+
+def _check_balance(stream: str, counts: StreamCounts) -> None:
+    """Raises: UnbalancedError: where records went astray, before the commit or in it."""
     if not counts.balanced:
         raise UnbalancedError(
-            f"Stream {task.stream.name!r} does not balance: {counts.read} read, but {counts.written} written, "
+            f"Stream {stream!r} does not balance: {counts.read} read, but {counts.written} written, "
             f"{counts.unchanged} unchanged, {counts.filtered} filtered and {counts.rejected} rejected.",
             remedy="Run a historical re-sync of the stream, and report this.",
         )
-    return LoadedStream(counts, cursor, _warnings(task, cursor_filter, result.superseded))
 
 
 def _check_limits(task: StreamTask, tally: _Tally, *, final: bool) -> None:

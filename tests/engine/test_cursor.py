@@ -42,9 +42,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 6), st.sampled_from("abc")), max_size=1
 
 
 @given(st.lists(ROWS, min_size=1, max_size=5), st.booleans(), st.integers(1, 5))
-def test_rows_added_at_or_above_the_cursor_arrive_exactly_once(
-    rounds: list[list[Row]], high: bool, size: int
-) -> None:
+def test_rows_added_at_or_above_the_cursor_arrive_exactly_once(rounds: list[list[Row]], high: bool, size: int) -> None:
     table: list[Row] = []
     cursor: Cursor | None = None
     delivered: Counter[Row] = Counter()
@@ -104,7 +102,7 @@ def test_look_back_reads_late_records_and_keeps_the_cursor() -> None:
     schema = pa.schema([arrow_field(field)])
     start = datetime(2026, 1, 1)  # a timestamp without a zone
     low = start + timedelta(hours=10)
-    cursor = Cursor(str(low), {})
+    cursor = Cursor(str(low), {}, "t")
     filter_ = CursorFilter("s", field, cursor, Window(cursor.value, None), include_null=False, look_back=timedelta(hours=2))
     rows = [{"t": start + timedelta(hours=hour)} for hour in (7, 8, 9)]
     kept, *_ = filter_.apply(pa.RecordBatch.from_pylist(rows, schema=schema))
