@@ -141,7 +141,7 @@ def check_ownership(
 
     Raises:
         ConfigError: a load would replace a table that no load of syncterm made, or that another stream of the connector fills;
-            or would go on from a cursor though its table is gone.
+            or would go on from a cursor though its table is gone, or is another one than the rows before the cursor went to.
     """
     rows = [row for row in rows if row.loads]
     mine = next((row for row in rows if (row.connector_id, row.stream) == (target.connector_id, target.stream)), None)
@@ -160,7 +160,15 @@ def check_ownership(
                 " replace it.",
                 remedy="Give one of the streams another table name.",
             )
-    elif not exists and mine is not None and mine.cursor is not None and target.sync_mode.incremental:
+    elif mine is not None and mine.cursor is not None and target.sync_mode.incremental:
+        if exists and same(mine.table_name) == same(target.table):
+            return made
+        if exists:
+            raise ConfigError(
+                f"{described} is not {mine.table_name!r}, which stream {target.stream!r} was loaded into so far; going on from the"
+                " cursor would leave out older rows.",
+                remedy="Run a historical re-sync, or choose the earlier table name.",
+            )
         raise ConfigError(
             f"{described} is gone, though {mine.loads} loads were committed to it; going on from the"
             " cursor would leave out older rows.",
