@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
@@ -22,8 +23,8 @@ from syncterm.engine.control import Control
 from syncterm.engine.destinations.base import Destination, StreamState
 from syncterm.engine.errors import ConfigError, ErrorClass, SchemaChangedError, SynctermError
 from syncterm.engine.failpoint import reach
-from syncterm.engine.model import ACTION_OF_MODE, LogLevel, Outcome, RejectedRecord, StreamCounts, StreamResult, SyncMode
-from syncterm.engine.pipeline import LoadedStream, StreamHooks, StreamTask, run_stream
+from syncterm.engine.model import ACTION_OF_MODE, LogLevel, Outcome, Reason, RejectedRecord, StreamCounts, StreamResult, SyncMode
+from syncterm.engine.pipeline import POLL_SECONDS, LoadedStream, StreamHooks, StreamTask, run_stream
 from syncterm.engine.redaction import redact
 from syncterm.engine.schema import Catalog, StreamSchema
 from syncterm.engine.schema_change import SchemaPolicy, compare
@@ -34,6 +35,9 @@ from syncterm.engine.threads import in_thread
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+
+REJECTED_PIECE = 50
+"""Failed records that a write transaction takes: a few milliseconds of the loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ class Attempt:
         self._execution = execution
         self._log = log
         self._loop = asyncio.get_running_loop()
+        self._resync = False
+        """Whether the sync is a historical re-sync."""
 
     async def run(self) -> None:
         """Move the streams; never raises, see `errors`."""
@@ -105,8 +111,9 @@ class Attempt:
         execution = self._execution
         async with execution.database.read() as connection:
             setup = await load_setup(connection, self.connector_id)
-            only = (await connection.execute(select(syncs.c.streams).where(syncs.c.id == self.sync_id))).scalar_one()
-        wanted = [stream for stream in setup.streams if only is None or stream.config.name in _names(only)]
+            sync = (await connection.execute(select(syncs.c.streams, syncs.c.reason).where(syncs.c.id == self.sync_id))).one()
+        self._resync = sync.reason == Reason.HISTORICAL_RESYNC
+        wanted = [stream for stream in setup.streams if sync.streams is None or stream.config.name in _names(sync.streams)]
         if not wanted:
             raise ConfigError(f"Connector {setup.name!r} has no stream selected.", remedy="Select streams in its set-up.")
         catalog, held = await self._blocking(lambda: self._look(setup), f"look {setup.name}")
@@ -177,10 +184,14 @@ class Attempt:
             name, stream.config.sync_mode, ACTION_OF_MODE[stream.config.sync_mode], StreamCounts(), Outcome.FAILED, before, before,
             started_at=started,
         )  # fmt: skip
-        committed = held is not None and held.sync_id == self.sync_id
-        if committed:
+        full = stream.config.sync_mode is SyncMode.REPLACE or stream.resync_requested
+        if held is not None and held.sync_id == self.sync_id:
+            # Whether that load answered a request that is open now is known only where the sync as a whole was meant to.
+            full = self._resync
             result = await self._recall(blank)
         else:
+            if full:
+                blank = replace(blank, cursor_before=None)
             task = StreamTask(
                 setup.id,
                 self.sync_id,
@@ -188,7 +199,7 @@ class Attempt:
                 setup.collection,
                 stream.config,
                 schema,
-                full=stream.config.sync_mode is SyncMode.REPLACE or stream.resync_requested,
+                full=full,
                 state=held,
                 reject_limit_count=setup.reject_limit_count,
                 reject_limit_share=setup.reject_limit_share,
@@ -216,7 +227,7 @@ class Attempt:
             else f"{name}: {result.error_message}",
         )
         async with self._write() as connection:
-            await lifecycle.finish_stream(connection, self.sync_id, self.connector_id, result)
+            await lifecycle.finish_stream(connection, self.sync_id, self.connector_id, result, full=full)
             await lifecycle.add_log(connection, self.connector_id, self.sync_id, self._log.take())
         reach("stream-recorded")
         return result
@@ -225,9 +236,9 @@ class Attempt:
         """The result of a load that was committed by an attempt that did not live to say so."""
         async with self._execution.database.read() as connection:
             noted = await lifecycle.prepared_stream(connection, self.sync_id, blank.stream)
-        counts, cursor = noted or (StreamCounts(), blank.cursor_before)
+        counts, before = noted or (StreamCounts(), blank.cursor_before)
         self._log.add(LogLevel.INFO, f"{blank.stream}: committed by an earlier attempt of this sync.")
-        return replace(blank, counts=counts, outcome=Outcome.SUCCESS, cursor_after=cursor, finished_at=self._execution.clock.now())
+        return replace(blank, counts=counts, outcome=Outcome.SUCCESS, cursor_before=before, finished_at=self._execution.clock.now())
 
     def _run(self, setup: ConnectorSetup, task: StreamTask, blank: StreamResult) -> LoadedStream:
         """In a thread: the load itself."""
@@ -235,7 +246,11 @@ class Attempt:
         execution = self._execution
 
         def save_rejected(records: list[RejectedRecord]) -> None:
-            self._wait_for(self._save_rejected(records))
+            # Redacting takes its time, so it is done here; inserting does too, so the loop gets it in small pieces.
+            redacted = [replace(record, message=redact(record.message), payload=redact(record.payload)) for record in records]
+            rows = lifecycle.rejected_rows(self.sync_id, self.connector_id, redacted, execution.clock.now())
+            for start in range(0, len(rows), REJECTED_PIECE):
+                self._wait_for(self._save_rejected(rows[start : start + REJECTED_PIECE]))
 
         def prepare(counts: StreamCounts, cursor: str | None) -> None:
             self._wait_for(self._prepare(replace(blank, counts=counts, cursor_after=cursor)))
@@ -246,18 +261,31 @@ class Attempt:
             source.close()
             destination.close()
 
-    async def _save_rejected(self, records: list[RejectedRecord]) -> None:
-        redacted = [replace(record, message=redact(record.message), payload=redact(record.payload)) for record in records]
+    async def _save_rejected(self, rows: list[dict[str, Any]]) -> None:
         async with self._write() as connection:
-            await lifecycle.save_rejected(connection, self.sync_id, self.connector_id, redacted, self._execution.clock.now())
+            self.control.raise_if_stopped()  # a thread left behind adds nothing to what the next attempt finds
+            await lifecycle.save_rejected(connection, rows)
 
     async def _prepare(self, result: StreamResult) -> None:
         async with self._write() as connection:
+            self.control.raise_if_stopped()
             await lifecycle.prepare_stream(connection, self.sync_id, result)
 
     def _wait_for(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """From a sync's thread: run a coroutine on the engine's loop and wait for it."""
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        """From a sync's thread: run a coroutine on the engine's loop and wait for it, or until the attempt is stopped.
+
+        The loop may end without a word to those who wait for it.
+        """
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        while True:
+            try:
+                return future.result(POLL_SECONDS)
+            except concurrent.futures.TimeoutError:
+                if future.done():
+                    raise
+                if self.control.stopped:
+                    future.cancel()
+                    self.control.raise_if_stopped()
 
     async def _blocking(self, function: Callable[[], T], name: str) -> T:
         return await in_thread(function, self.control, name)

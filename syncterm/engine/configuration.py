@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncterm.engine import audit
+from syncterm.engine import audit, lifecycle
 from syncterm.engine.adapters import DESTINATIONS_GROUP, SOURCES_GROUP
 from syncterm.engine.authorisation import may_manage
 from syncterm.engine.clock import Clock
@@ -192,6 +192,7 @@ class _Applying:
             await self._touch(
                 existing.id, {"deleted_at": self._now, "deleted_by": self._actor.name, "next_fire_at": None, "due_since": None}
             )
+            await lifecycle.ask_to_cancel(self._connection, f"{self._actor.name} (deleted)", existing.id, self._now)
             return str(existing.id)
         wanted = self._document.connectors[change.name]
         if existing is not None:
@@ -230,6 +231,8 @@ class _Applying:
             )
         else:
             await self._touch(connector_id, {**values, "version": connectors.c.version + 1})
+            if values.get("paused_by") is not None:
+                await lifecycle.ask_to_cancel(self._connection, f"{self._actor.name} (paused)", connector_id, self._now)
         await self._streams(connector_id, wanted.streams)
         return str(connector_id)
 
@@ -239,7 +242,12 @@ class _Applying:
             return {}
         if not wanted.paused:
             return {"paused_by": None, "paused_reason": None, "paused_at": None}
-        return {"paused_by": PausedBy.PERSON, "paused_reason": f"Paused by {self._actor.name}.", "paused_at": self._now}
+        return {
+            "paused_by": PausedBy.PERSON,
+            "paused_reason": f"Paused by {self._actor.name}.",
+            "paused_at": self._now,
+            "due_since": None,
+        }
 
     def _schedule_values(self, connector_id: str, wanted: Schedule, existing: Any) -> dict[str, Any]:
         """The columns of a schedule that changed: it counts from now, spread by the connector's stable offset."""
@@ -287,8 +295,10 @@ class _Applying:
             if row is None:
                 await self._connection.execute(insert(streams).values(connector_id=connector_id, name=stream.name, **values))
                 continue
-            if row.cursor_field != stream.cursor_field and stream.sync_mode.incremental:
-                values["resync_requested"] = True  # the remembered cursor belongs to another column
+            other_cursor = row.cursor is not None and row.cursor_field != stream.cursor_field
+            held_already = row.sync_mode == SyncMode.REPLACE and stream.sync_mode is SyncMode.INCREMENTAL_APPEND
+            if other_cursor or held_already:  # going on, or from the beginning, would leave out or repeat rows
+                values["resync_requested"] = True
             await self._connection.execute(
                 update(streams).where(streams.c.connector_id == connector_id, streams.c.name == stream.name).values(**values)
             )

@@ -7,6 +7,7 @@ waits which limit it waits for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -17,10 +18,10 @@ from typing import Any
 from sqlalchemy import select
 
 from syncterm.engine import lifecycle
-from syncterm.engine.attempt import Execution, describe_error
+from syncterm.engine.attempt import Execution, describe_error, owned_write
 from syncterm.engine.clock import Clock
 from syncterm.engine.destinations.base import destination_class
-from syncterm.engine.errors import CancelledSyncError, ConfigError, InterruptedSyncError, SynctermError
+from syncterm.engine.errors import CancelledSyncError, ConfigError, InterruptedSyncError, StoreError, SynctermError
 from syncterm.engine.failpoint import reach
 from syncterm.engine.lifecycle import Ending
 from syncterm.engine.model import Activity, Outcome, SyncState
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_AHEAD = 500
 """Queued syncs looked at in one turn."""
+RETRY_INTERVAL = 1.0
+"""Seconds until a store that could not be used is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Dispatcher:
         self._look_again = asyncio.Event()
         self._room = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
-        self._closing = False
+        self._ending = asyncio.Event()
 
     @property
     def running(self) -> int:
@@ -92,9 +95,13 @@ class Dispatcher:
 
     async def stop(self, reason: SynctermError) -> None:
         """End every runner for that reason and wait for them."""
-        self._closing = True
+        self._ending.set()
+        self.look()
+        for entry in self._running.values():
+            entry.runner.stop(reason)
+        await self._notify_room()
         if self._task is not None:
-            self._task.cancel()
+            await self._task  # not cancelled: what it does with the store it does to the end
         tasks = [entry.task for entry in self._running.values()]
         for entry in self._running.values():
             entry.runner.stop(reason)
@@ -102,16 +109,24 @@ class Dispatcher:
             await asyncio.wait(tasks)
 
     async def _work(self) -> None:
-        while not self._closing:
+        while not self._ending.is_set():
             await self._look_again.wait()
             self._look_again.clear()
             try:
                 await self._pass_on_cancellations()
                 await self._start_what_may_run()
-            except SynctermError as error:
-                logger.warning("The dispatcher could not look at the queue: %s", error)
-                await self._clock.sleep(1.0)
+            except Exception as error:
+                if isinstance(error, SynctermError):
+                    logger.warning("The dispatcher could not look at the queue: %s", error)
+                else:
+                    logger.exception("The dispatcher could not look at the queue.")
+                await self._pause()
                 self.look()
+
+    async def _pause(self) -> None:
+        """Wait before the store is tried again, or until this dispatcher ends."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ending.wait(), RETRY_INTERVAL)
 
     async def _pass_on_cancellations(self) -> None:
         """Stop runners whose sync somebody asked to cancel; drop queued syncs that were cancelled."""
@@ -128,6 +143,7 @@ class Dispatcher:
             entry = self._running.get(row.connector_id)
             if entry is not None and entry.runner.sync_id == row.id:
                 entry.runner.stop(CancelledSyncError(reason))
+                await self._notify_room()  # it may wait for a place
             elif row.state == SyncState.CREATED:
                 async with self._database.write() as connection:
                     await lifecycle.finish(connection, row.id, self._clock.now(), Ending(Outcome.CANCELLED, message=reason))
@@ -158,6 +174,8 @@ class Dispatcher:
         waiting: dict[str, str] = {}
         started = False
         for position, row in enumerate(queued, 1):
+            if self._ending.is_set():
+                return
             if row.connector_id in self._running:
                 continue
             limit = _parallel_loads(row.destination_type)
@@ -199,17 +217,31 @@ class Dispatcher:
             await self._close_unrecorded(runner, error)
         finally:
             del self._running[runner.connector_id]
-            async with self._room:
-                self._room.notify_all()
+            await self._notify_room()
             self._changed(runner.connector_id)
             self.look()
 
     async def _close_unrecorded(self, runner: Runner, error: Exception) -> None:
-        if isinstance(runner.control.reason, InterruptedSyncError) or isinstance(error, InterruptedSyncError):
-            return
-        error_class, message = describe_error(error)
-        async with self._database.write() as connection:
-            await lifecycle.finish(connection, runner.sync_id, self._clock.now(), Ending(Outcome.FAILED, error_class, message))
+        """As soon as the store can be written: queue the sync once more where the store was the trouble, for what it moved may be
+        committed; else close it as failed. Left to the next engine where this one ends before that.
+        """
+        while not self._ending.is_set() and not isinstance(error, InterruptedSyncError):
+            now = self._clock.now()
+            error_class, message = describe_error(error)
+            try:
+                async with owned_write(self._execution, runner.sync_id) as connection:
+                    if isinstance(error, StoreError):
+                        await lifecycle.reopen(
+                            connection, runner.sync_id, runner.connector_id, self._execution.epoch, now, f"Interrupted: {message}"
+                        )
+                    else:
+                        await lifecycle.finish(connection, runner.sync_id, now, Ending(Outcome.FAILED, error_class, message))
+                return
+            except InterruptedSyncError:
+                return
+            except Exception as obstacle:
+                logger.warning("Sync %s still cannot be recorded: %s", runner.sync_id, obstacle)
+            await self._pause()
 
     @asynccontextmanager
     async def _slot(self, runner: Runner) -> AsyncIterator[None]:
@@ -217,15 +249,18 @@ class Dispatcher:
         entry = self._running[runner.connector_id]
         if not entry.holds_slot:
             async with self._room:
-                await self._room.wait_for(lambda: runner.control.stopped or self._has_room(entry))
+                await self._room.wait_for(lambda: runner.stopped or self._has_room(entry))
                 entry.holds_slot = True
         try:
             yield
         finally:
             entry.holds_slot = False
-            async with self._room:
-                self._room.notify_all()
+            await self._notify_room()
             self.look()
+
+    async def _notify_room(self) -> None:
+        async with self._room:
+            self._room.notify_all()
 
     def _has_room(self, wanting: _Running) -> bool:
         slots = [entry for entry in self._running.values() if entry.holds_slot]

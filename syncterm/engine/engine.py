@@ -111,7 +111,10 @@ class Engine:
         async with self._lock:
             if self._dispatcher is not None:
                 await self._step_down("The engine was stopped.")
-                await self.lease.release()
+                try:
+                    await self.lease.release()
+                except SynctermError as error:
+                    logger.warning("The lease runs out by itself; it could not be given back: %s", error)
         await self.database.close()
 
     # The lease ---------------------------------------------------------------------------------------------------------------
@@ -157,12 +160,12 @@ class Engine:
         )
         self._dispatcher = Dispatcher(self.database, self.clock, execution, self._settings.limits, execution.changed)
         self._dispatcher.start()
-        if self._settings.schedule:
-            self._scheduler = Scheduler(self.database, self.clock, self._clockwork, self._queued, self._advanced)
-            await self._scheduler.run_due()
         self._clockwork.every(PROGRESS_INTERVAL, self._save_progress, "progress")
         self._clockwork.every(RETENTION_INTERVAL.total_seconds(), self._retain, "retention")
         self.notify(EVERYTHING)
+        if self._settings.schedule:
+            self._scheduler = Scheduler(self.database, self.clock, self._clockwork, self._queued, self._advanced)
+            await self._scheduler.run_due()
 
     async def _step_down(self, reason: str) -> None:
         dispatcher, self._dispatcher, self._scheduler = self._dispatcher, None, None

@@ -146,11 +146,13 @@ class TooManyRejectsError(SynctermError):
 
 
 class StoreError(SynctermError):
-    pass
+    """Transient: a store that is locked, or whose disk is full, lets a sync go on where it was when that is over."""
+
+    transient = True
 
 
 class StoreTooNewError(StoreError):
-    pass
+    transient = False
 
 
 class NotAllowedError(SynctermError):

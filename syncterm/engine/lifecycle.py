@@ -39,6 +39,7 @@ from syncterm.engine.store.tables import (
     connectors,
     cursor_versions,
     failed_records,
+    lease,
     log_lines,
     streams,
     sync_streams,
@@ -103,8 +104,15 @@ async def insert_sync(
     due_at: datetime | None = None,
     missed: int = 0,
     stream_names: Sequence[str] | None = None,
-) -> str:
-    """Queue a sync; its id. The connector becomes queued, unless it runs: then this one waits behind."""
+) -> str | None:
+    """Queue a sync; its id. The connector becomes queued, unless it runs: then this one waits behind.
+
+    None where a sync answered that due time already, as after the clock was set back.
+    """
+    if due_at is not None:
+        answered = select(syncs.c.id).where(syncs.c.connector_id == connector_id, syncs.c.due_at == due_at)
+        if (await connection.execute(answered)).first() is not None:
+            return None
     sync_id = new_id(now)
     await connection.execute(
         insert(syncs).values(
@@ -129,15 +137,34 @@ async def insert_sync(
 
 
 async def claim(connection: AsyncConnection, sync_id: str, connector_id: str, epoch: int, now: datetime) -> bool:
-    """Created → Pending, by the engine of that epoch. False where somebody cancelled or claimed it first."""
+    """Created → Pending, by the engine of that epoch. False where somebody cancelled or claimed it first, or where another engine
+    holds the lease: what an engine of the past claims, nobody would ever reopen.
+    """
+    held = select(lease.c.id).where(lease.c.epoch == epoch, lease.c.holder.is_not(None)).exists()
     claimed = await connection.execute(
         update(syncs)
-        .where(syncs.c.id == sync_id, syncs.c.state == SyncState.CREATED, syncs.c.cancel_requested_at.is_(None))
+        .where(syncs.c.id == sync_id, syncs.c.state == SyncState.CREATED, syncs.c.cancel_requested_at.is_(None), held)
         .values(state=SyncState.PENDING, epoch=epoch, claimed_at=now)
     )
     if claimed.rowcount:
         await touch(connection, connector_id, {"activity": Activity.QUEUED, "active_sync_id": sync_id, "activity_at": now})
     return bool(claimed.rowcount)
+
+
+async def ask_to_cancel(connection: AsyncConnection, by: str, connector_id: str, now: datetime, sync_id: str | None = None) -> int:
+    """Ask for the end of what runs or waits for a connector, or of one sync of it; of how many."""
+    asked = OPEN_SYNC & (syncs.c.connector_id == connector_id) & (syncs.c.state != SyncState.COMPLETED)
+    if sync_id is not None:
+        asked &= syncs.c.id == sync_id
+    found = (await connection.execute(select(syncs.c.id).where(asked, syncs.c.cancel_requested_at.is_(None)))).scalars().all()
+    if found:
+        await connection.execute(update(syncs).where(syncs.c.id.in_(found)).values(cancel_requested_at=now, cancel_requested_by=by))
+        await connection.execute(
+            update(connectors)
+            .where(connectors.c.id == connector_id, connectors.c.active_sync_id.in_(found))
+            .values(activity=Activity.CANCELLING, activity_at=now, changed_at=CHANGE_SEQUENCE)
+        )
+    return len(found)
 
 
 async def begin_attempt(connection: AsyncConnection, sync_id: str, connector_id: str, epoch: int, now: datetime) -> int:
@@ -217,21 +244,26 @@ async def prepare_stream(connection: AsyncConnection, sync_id: str, result: Stre
 
 
 async def prepared_stream(connection: AsyncConnection, sync_id: str, stream: str) -> tuple[StreamCounts, str | None] | None:
-    """What `prepare_stream` noted: counts and the cursor after."""
+    """What `prepare_stream` noted: counts, and the cursor before."""
     row = (
         await connection.execute(select(sync_streams).where(sync_streams.c.sync_id == sync_id, sync_streams.c.stream == stream))
     ).first()
     if row is None:
         return None
-    return StreamCounts(**{name: getattr(row, column) for column, name in _COUNT_COLUMNS.items()}), row.cursor_after
+    return StreamCounts(**{name: getattr(row, column) for column, name in _COUNT_COLUMNS.items()}), row.cursor_before
 
 
-async def finish_stream(connection: AsyncConnection, sync_id: str, connector_id: str, result: StreamResult) -> None:
-    """Record how a stream of a sync ended; after success its cursor is cached and versioned."""
+async def finish_stream(connection: AsyncConnection, sync_id: str, connector_id: str, result: StreamResult, *, full: bool) -> None:
+    """Record how a stream of a sync ended; after success its cursor is cached and versioned.
+
+    Args:
+        full: whether this sync has replaced all that was there. That answers the request for a historical re-sync, unless
+            another one was asked for since: a sync of that reason waits then.
+    """
     await prepare_stream(connection, sync_id, result)
     duration = None
     if result.started_at and result.finished_at:
-        duration = (result.finished_at - result.started_at) // MILLISECOND
+        duration = max(0, (result.finished_at - result.started_at) // MILLISECOND)
     await connection.execute(
         update(sync_streams)
         .where(sync_streams.c.sync_id == sync_id, sync_streams.c.stream == result.stream)
@@ -248,8 +280,25 @@ async def finish_stream(connection: AsyncConnection, sync_id: str, connector_id:
     await connection.execute(
         update(streams)
         .where(streams.c.connector_id == connector_id, streams.c.name == result.stream)
-        .values(cursor=result.cursor_after, resync_requested=False)
+        .values(cursor=result.cursor_after)
     )
+    if full:
+        again = (
+            select(syncs.c.id)
+            .where(
+                OPEN_SYNC,
+                syncs.c.connector_id == connector_id,
+                syncs.c.id != sync_id,
+                syncs.c.reason == Reason.HISTORICAL_RESYNC,
+                syncs.c.cancel_requested_at.is_(None),
+            )
+            .exists()
+        )
+        await connection.execute(
+            update(streams)
+            .where(streams.c.connector_id == connector_id, streams.c.name == result.stream, ~again)
+            .values(resync_requested=False)
+        )
     if result.cursor_after is not None and result.cursor_after != result.cursor_before:
         version = (
             await connection.execute(
@@ -270,28 +319,28 @@ async def finish_stream(connection: AsyncConnection, sync_id: str, connector_id:
         )
 
 
-async def save_rejected(
-    connection: AsyncConnection, sync_id: str, connector_id: str, records: Sequence[RejectedRecord], now: datetime
-) -> None:
-    """Keep failed records of a sync."""
-    await connection.execute(
-        insert(failed_records),
-        [
-            {
-                "sync_id": sync_id,
-                "connector_id": connector_id,
-                "stream": record.stream,
-                "at": now,
-                "key": record.key,
-                "action": record.action,
-                "code": record.code,
-                "message": clip_error(record.message),
-                "fingerprint": fingerprint_message(f"{record.code}: {record.message}"),
-                "payload": record.payload,
-            }
-            for record in records
-        ],
-    )
+def rejected_rows(sync_id: str, connector_id: str, records: Sequence[RejectedRecord], now: datetime) -> list[dict[str, Any]]:
+    """Failed records of a sync as the store keeps them. Takes some 50 µs a record: not for the loop."""
+    return [
+        {
+            "sync_id": sync_id,
+            "connector_id": connector_id,
+            "stream": record.stream,
+            "at": now,
+            "key": record.key,
+            "action": record.action,
+            "code": record.code,
+            "message": clip_error(record.message),
+            "fingerprint": fingerprint_message(f"{record.code}: {record.message}"),
+            "payload": record.payload,
+        }
+        for record in records
+    ]
+
+
+async def save_rejected(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keep failed records, as `rejected_rows` made them."""
+    await connection.execute(insert(failed_records), rows)
 
 
 async def drop_rejected(connection: AsyncConnection, sync_id: str, stream: str) -> None:
@@ -329,7 +378,7 @@ async def finish(connection: AsyncConnection, sync_id: str, now: datetime, endin
         .one()
         ._mapping.items()
     }
-    duration = (now - (sync.started_at or now)) // MILLISECOND
+    duration = max(0, (now - (sync.started_at or now)) // MILLISECOND)  # the clock may have been set back
     message = clip_error(ending.message) if ending.message else None
     await connection.execute(
         update(syncs)
@@ -374,7 +423,8 @@ async def finish(connection: AsyncConnection, sync_id: str, now: datetime, endin
         ),
     )
     if values:
-        await _queue_what_waited(connection, connector, sync_id, now)
+        paused = "paused_by" in values or connector.paused_by is not None
+        await _queue_what_waited(connection, connector, sync_id, now, paused=paused)
 
 
 def _streak(connector: Any, ending: Ending, now: datetime) -> dict[str, Any]:
@@ -392,7 +442,7 @@ def _streak(connector: Any, ending: Ending, now: datetime) -> dict[str, Any]:
     return values
 
 
-async def _queue_what_waited(connection: AsyncConnection, connector: Any, finished_id: str, now: datetime) -> None:
+async def _queue_what_waited(connection: AsyncConnection, connector: Any, finished_id: str, now: datetime, *, paused: bool) -> None:
     """After a sync: the next one already queued becomes the active one; else what fell due meanwhile is queued, once."""
     waiting = (
         await connection.execute(
@@ -404,7 +454,7 @@ async def _queue_what_waited(connection: AsyncConnection, connector: Any, finish
     ).scalar()
     if waiting is not None:
         await touch(connection, connector.id, {"activity": Activity.QUEUED, "active_sync_id": waiting, "activity_at": now})
-    elif connector.due_since is not None and connector.paused_by is None and connector.deleted_at is None:
+    elif connector.due_since is not None and not paused and connector.deleted_at is None:
         await touch(connection, connector.id, {"due_since": None})
         await insert_sync(
             connection,
@@ -431,16 +481,21 @@ async def reopen_interrupted(connection: AsyncConnection, epoch: int, now: datet
         )
     ).all()
     for sync_id, connector_id in left:
-        await connection.execute(
-            update(attempts)
-            .where(attempts.c.sync_id == sync_id, attempts.c.finished_at.is_(None))
-            .values(finished_at=now, outcome=Outcome.FAILED, error_class=ErrorClass.INTERRUPTED, error_message=message)
-        )
-        await connection.execute(update(syncs).where(syncs.c.id == sync_id).values(state=SyncState.CREATED, epoch=epoch))
-        await touch(
-            connection,
-            connector_id,
-            {**IDLE, "activity": Activity.QUEUED, "active_sync_id": sync_id, "activity_at": now, "activity_reason": message},
-        )
-        await add_log(connection, connector_id, sync_id, [(now, "warning", message)])
+        await reopen(connection, sync_id, connector_id, epoch, now, message)
     return [sync_id for sync_id, _ in left]
+
+
+async def reopen(connection: AsyncConnection, sync_id: str, connector_id: str, epoch: int, now: datetime, message: str) -> None:
+    """Pending or Executing → Created, under the same id; an open attempt ends as interrupted."""
+    await connection.execute(
+        update(attempts)
+        .where(attempts.c.sync_id == sync_id, attempts.c.finished_at.is_(None))
+        .values(finished_at=now, outcome=Outcome.FAILED, error_class=ErrorClass.INTERRUPTED, error_message=clip_error(message))
+    )
+    await connection.execute(update(syncs).where(syncs.c.id == sync_id).values(state=SyncState.CREATED, epoch=epoch))
+    await touch(
+        connection,
+        connector_id,
+        {**IDLE, "activity": Activity.QUEUED, "active_sync_id": sync_id, "activity_at": now, "activity_reason": message},
+    )
+    await add_log(connection, connector_id, sync_id, [(now, "warning", message)])

@@ -101,7 +101,7 @@ class Operations:
         """Cancel what runs or waits for each connector."""
 
         async def one(connection: AsyncConnection, row: Any) -> str:
-            asked = await self._ask_to_cancel(connection, actor.name, row.id)
+            asked = await lifecycle.ask_to_cancel(connection, actor.name, row.id, self._clock.now())
             if not asked:
                 raise ConfigError("Nothing runs or waits.")
             return "Cancelling." if asked == 1 else f"Cancelling {asked} syncs."
@@ -121,7 +121,7 @@ class Operations:
             raise ConfigError(f"There is no sync {sync_id!r}.", remedy="Take the Sync ID from the history.")
 
         async def one(connection: AsyncConnection, row: Any) -> str:
-            if not await self._ask_to_cancel(connection, actor.name, row.id, sync_id):
+            if not await lifecycle.ask_to_cancel(connection, actor.name, row.id, self._clock.now(), sync_id):
                 raise ConfigError(f"Sync {sync_id} is completed already.")
             return "Cancelling."
 
@@ -145,7 +145,7 @@ class Operations:
                     "due_since": None,
                 },
             )
-            asked = await self._ask_to_cancel(connection, f"{actor.name} (paused)", row.id)
+            asked = await lifecycle.ask_to_cancel(connection, f"{actor.name} (paused)", row.id, self._clock.now())
             return "Paused; its sync ends at the next batch." if asked else "Paused."
 
         return await self._each(actor, "pause", connector_ids, one)
@@ -212,7 +212,7 @@ class Operations:
         now = self._clock.now()
 
         async def one(connection: AsyncConnection, row: Any) -> str:
-            await self._ask_to_cancel(connection, f"{actor.name} (deleted)", row.id)
+            await lifecycle.ask_to_cancel(connection, f"{actor.name} (deleted)", row.id, self._clock.now())
             await lifecycle.touch(
                 connection, row.id, {"deleted_at": now, "deleted_by": actor.name, "next_fire_at": None, "due_since": None}
             )
@@ -403,7 +403,7 @@ class Operations:
         if waiting is not None:
             raise ConfigError("One is queued already; a second is not stacked on it.")
         if busy and if_running is IfRunning.RESTART:
-            await self._ask_to_cancel(connection, f"{actor.name} (restart)", row.id)
+            await lifecycle.ask_to_cancel(connection, f"{actor.name} (restart)", row.id, self._clock.now())
         await lifecycle.insert_sync(
             connection,
             connector_id=row.id,
@@ -413,21 +413,3 @@ class Operations:
             now=self._clock.now(),
         )
         return "Queued behind the running sync." if busy else "Queued."
-
-    async def _ask_to_cancel(self, connection: AsyncConnection, by: str, connector_id: str, sync_id: str | None = None) -> int:
-        statement = update(syncs).where(
-            OPEN_SYNC,
-            syncs.c.connector_id == connector_id,
-            syncs.c.state != SyncState.COMPLETED,
-            syncs.c.cancel_requested_at.is_(None),
-        )
-        if sync_id is not None:
-            statement = statement.where(syncs.c.id == sync_id)
-        asked = await connection.execute(statement.values(cancel_requested_at=self._clock.now(), cancel_requested_by=by))
-        if asked.rowcount:
-            await connection.execute(
-                update(connectors)
-                .where(connectors.c.id == connector_id, connectors.c.activity != Activity.IDLE)
-                .values(activity=Activity.CANCELLING, activity_at=self._clock.now(), changed_at=CHANGE_SEQUENCE)
-            )
-        return asked.rowcount

@@ -64,7 +64,11 @@ class Scheduler:
         self._earliest: datetime | None = None
 
     async def run_due(self) -> int:
-        """Queue a sync for every connector that is due, then set the wake-up; the number of connectors that were due."""
+        """Queue a sync for every connector that is due, then set the wake-up; the number of connectors that were due.
+
+        Where the store cannot be used, `notice_clock` tries again.
+        """
+        self._earliest = self._clock.now()
         total = 0
         while taken := await self._claim():
             total += taken
@@ -124,7 +128,7 @@ class Scheduler:
                 advanced.append(row.id)
                 if "due_since" in values or not runnable or (row.catch_up == "skip" and skipped):
                     continue
-                await insert_sync(
+                sync_id = await insert_sync(
                     connection,
                     connector_id=row.id,
                     trigger=Trigger.SCHEDULED,
@@ -134,6 +138,8 @@ class Scheduler:
                     due_at=row.next_fire_at,
                     missed=skipped,
                 )
+                if sync_id is None:
+                    continue
                 queued.append(row.id)
                 reach("due-queueing")
         if queued:
