@@ -16,7 +16,7 @@ TAIL = 1
 """Cells after the last column: the sign that there are more."""
 
 STYLE_NAMES = ("good", "bad", "warning", "running", "muted", "accent", "strong")
-"""The style names a cell may carry; each is a component class ``live-table--<name>``. Any other name shows the row's own style."""
+"""The style names a cell may carry; each is a component class ``table--<name>``. Any other name shows the row's own style."""
 
 
 LEAST_CUT = 4

@@ -345,7 +345,8 @@ async def test_resizing_keeps_the_cursor_in_view() -> None:
         await pilot.resize_terminal(60, 6)
         await until(pilot, lambda: table.is_settled and any("connector-000009" in line for line in screen_lines(pilot)))
         await pilot.resize_terminal(120, 40)
-        await until(pilot, lambda: table.is_settled and screen_lines(pilot)[ROW + 37].startswith("  connector-"))
+        await until(pilot, lambda: table.is_settled and len(screen_lines(pilot)) == 40)
+        await until(pilot, lambda: screen_lines(pilot)[ROW + 37].startswith("  connector-"))
         assert any(line.startswith(f"{GLYPHS_UNICODE.cursor} connector-000009") for line in screen_lines(pilot))
 
 
