@@ -24,9 +24,9 @@ from syncterm.text import Glyphs, clean, clip, countdown, duration, fit, width
 from syncterm.widgets.lines import Line, Lines
 
 if TYPE_CHECKING:
-    from syncterm.app import SyncTermApp
     from syncterm.engine.engine import Engine
     from syncterm.engine.host import EngineHost
+    from syncterm.screens.dashboard import Dashboard
 
 TICK = 1.0
 """Seconds between two looks at the time that is left."""
@@ -202,7 +202,7 @@ class CheckScreen(ModalScreen[CheckReport | None]):
 
     @property
     def _glyphs(self) -> Glyphs:
-        return cast("SyncTermApp", self.app).glyphs
+        return cast("Dashboard", self.app).glyphs
 
     @property
     def phase(self) -> Phase:

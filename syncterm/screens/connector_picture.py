@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from syncterm.engine.model import Activity, CredentialsState
 from syncterm.screens.connector_summary import (
     LABEL_CELLS,
-    balance_within,
     caption,
     fires_line,
     last_sync_lines,
@@ -21,6 +20,7 @@ from syncterm.screens.connector_summary import (
 )
 from syncterm.screens.schema_pane import stream_entries
 from syncterm.text import Glyphs
+from syncterm.widgets.balance import balance_within
 from syncterm.widgets.flow import FlowEnd, FlowPicture
 from syncterm.widgets.lines import Line
 from syncterm.widgets.stream_tree import StreamEntry

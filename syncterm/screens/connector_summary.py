@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from syncterm.engine.adapters import DESTINATIONS_GROUP, SOURCES_GROUP, adapter_class
 from syncterm.engine.errors import ErrorClass, SynctermError
-from syncterm.engine.model import Activity, Outcome, StreamCounts, SyncState
+from syncterm.engine.model import Activity, Outcome, SyncState
 from syncterm.text import NOTHING, Glyphs, ago, byte_size, clean, count, duration, fit, until, width
 from syncterm.widgets.lines import Line
 
@@ -157,30 +157,6 @@ def same_instant_elsewhere(fire: datetime, zone: tzinfo, local: tzinfo | None, n
     if there.utcoffset() == here.utcoffset():
         return ""
     return f"{fire_texts([fire], here.tzinfo or zone, now)[0]} here"
-
-
-def balance_text(counts: StreamCounts) -> str:
-    """How a sync balances: 1,000 read = 900 written + 90 unchanged + 5 filtered + 5 rejected; terms of nothing are left out."""
-    terms = {
-        "written": counts.written,
-        "unchanged": counts.unchanged,
-        "filtered": counts.filtered,
-        "rejected": counts.rejected,
-    }
-    if not counts.read and not any(terms.values()):
-        return "nothing was read"
-    parts = [f"{count(number)} {name}" for name, number in terms.items() if number] or ["0 written"]
-    return f"{count(counts.read)} read {'=' if counts.balanced else '!='} {' + '.join(parts)}"
-
-
-def balance_within(counts: StreamCounts, cells: int) -> str:
-    """`balance_text`, its words cut short where there is no room for them."""
-    text = balance_text(counts)
-    if width(text) <= cells:
-        return text
-    for word, short in (("unchanged", "unch."), ("filtered", "filt."), ("rejected", "rej.")):
-        text = text.replace(word, short)
-    return text
 
 
 def last_sync_text(at: datetime | None, seconds: float | None, now: datetime) -> str:

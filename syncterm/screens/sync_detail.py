@@ -17,9 +17,10 @@ from syncterm.actions import ACTIONS, Scope, bindings
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.model import Outcome, StreamCounts, SyncState
 from syncterm.screens.base import DashboardScreen
-from syncterm.screens.connector_summary import LABEL_CELLS, REMEDIES, balance_within, labelled, life_line, wrapped
+from syncterm.screens.connector_summary import LABEL_CELLS, REMEDIES, labelled, life_line, wrapped
 from syncterm.screens.logs_pane import LogsPane
 from syncterm.text import NOTHING, Glyphs, ago, byte_size, clean, count, duration, fit, width
+from syncterm.widgets.balance import balance_within
 from syncterm.widgets.history_table import OUTCOME_LOOKS, started_text, status_cell, trigger_text
 from syncterm.widgets.lines import Line, Lines
 from syncterm.widgets.live_table import LiveTable

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from syncterm.engine.model import Outcome, Reason, SyncState, Trigger
 from syncterm.text import NOTHING, Glyphs, ago, byte_size, count, duration
+from syncterm.widgets.balance import balance_text
 from syncterm.widgets.paged_table import PagedSource, PagedTable
 from syncterm.widgets.table_model import Cell, CellValue, Column, Row
 
@@ -96,8 +97,6 @@ def status_cell(row: SyncRow, symbols: Glyphs) -> tuple[Cell, ...]:
 
 def history_row(row: SyncRow, now: datetime, zone: tzinfo | None, symbols: Glyphs, progress: tuple[int, int] | None) -> Row:
     """One sync as the table shows it; `progress` is (records, bytes) of the one that runs."""
-    from syncterm.screens.connector_summary import balance_text
-
     running = row.outcome is None
     records, size = progress if running and progress is not None else (row.counts.written, row.counts.bytes)
     took: float | None = row.duration.total_seconds() if row.duration is not None else None

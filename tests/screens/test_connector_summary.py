@@ -15,8 +15,6 @@ from syncterm.engine.queries import SyncRow
 from syncterm.engine.status import LogStatus, SyncStatus
 from syncterm.screens.connector_summary import (
     REMEDIES,
-    balance_text,
-    balance_within,
     caption,
     fire_texts,
     fires_line,
@@ -28,6 +26,7 @@ from syncterm.screens.connector_summary import (
     wrapped,
 )
 from syncterm.text import GLYPHS_ASCII, GLYPHS_UNICODE, width
+from syncterm.widgets.balance import balance_text, balance_within
 from syncterm.widgets.history_table import started_text, trigger_text
 from syncterm.widgets.lines import plain
 
