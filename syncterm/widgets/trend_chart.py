@@ -21,6 +21,9 @@ from syncterm.text import clean, clip, count, fit, glyphs, width
 EIGHTHS = 8
 """Steps of height in one cell of block glyphs."""
 
+WIDEST = 4
+"""Cells a bucket takes at most, the gap after its bar included: few buckets look like few, and stand together."""
+
 ASCII_SERIES = "#xo+"
 PATTERN_SERIES = "█▒░▓"
 """Full cells of each series where colours cannot tell them apart."""
@@ -230,7 +233,7 @@ class TrendChart(Widget, can_focus=True):
     @property
     def _bar_width(self) -> int:
         first, last = self._window
-        return max(1, (self.size.width - self._axis_width) // max(1, last - first))
+        return max(1, min(WIDEST, (self.size.width - self._axis_width) // max(1, last - first)))
 
     def _place(self, index: int) -> tuple[int, int] | None:
         """First cell and width of a bucket's bar; None out of view."""
@@ -325,7 +328,7 @@ class TrendChart(Widget, can_focus=True):
         begin, end = clean(self.buckets[first].label, limit=200), clean(self.buckets[last - 1].label, limit=200)
         room = breadth - self._axis_width
         left = clip(begin, room, self._glyphs.ellipsis)
-        if width(left) + width(end) + 2 > room:
+        if last - first == 1 or width(left) + width(end) + 2 > room:
             return fit(" " * self._axis_width + left, breadth)
-        bars = min(room, self._bar_width * (last - first))
-        return fit(" " * self._axis_width + left + fit(end, max(width(end), bars - width(left)), "right"), breadth)
+        bars = self._bar_width * (last - first)
+        return fit(" " * self._axis_width + left + fit(end, max(width(end) + 2, bars - width(left)), "right"), breadth)

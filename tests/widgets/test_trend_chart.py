@@ -70,6 +70,15 @@ async def test_bars_are_to_scale() -> None:
         assert lines[8].rstrip().endswith("10")
 
 
+@pytest.mark.parametrize(("bars", "caption"), [(1, "10:00"), (2, "10:00  11:00"), (4, "10:00      13:00")])
+async def test_few_bars_stand_together(bars: int, caption: str) -> None:
+    async with drawn([Bucket(str(number), f"{10 + number}:00", (5,)) for number in range(bars)]) as (_, chart, pilot):
+        lines = screen_lines(pilot)
+        assert lines[0].rstrip() == "5│" + " ".join(["███"] * bars)
+        assert lines[8].strip() == caption
+        assert chart._bucket_at(2 + 4 * bars) is None
+
+
 async def test_a_small_share_is_never_invisible() -> None:
     async with drawn([Bucket("a", "a", (1_000_000, 1)), Bucket("b", "b", (0, 1))]) as (_, chart, pilot):
         assert column_heights(screen_lines(pilot)[:8], chart)[1] == 1
@@ -139,13 +148,13 @@ async def test_ascii_tells_the_series_apart() -> None:
     async with drawn([Bucket("a", "a", (5, 5))], ascii=True) as (_, _, pilot):
         lines = screen_lines(pilot)
         assert all(line.isascii() for line in lines)
-        assert [line[10] for line in lines[:8]] == list("xxxx####")
+        assert [line[4] for line in lines[:8]] == list("xxxx####")
 
 
 async def test_without_colour_the_series_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with drawn([Bucket("a", "a", (5, 5))]) as (_, _, pilot):
-        assert [line[10] for line in screen_lines(pilot)[:8]] == list("▒▒▒▒████")
+        assert [line[4] for line in screen_lines(pilot)[:8]] == list("▒▒▒▒████")
 
 
 @settings(max_examples=20, deadline=None)
