@@ -16,7 +16,7 @@ import argparse
 import asyncio
 import itertools
 import json
-import os
+import math
 import random
 import shutil
 import sqlite3
@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks import lineitem
+from benchmarks import lineitem, machine
 from benchmarks import store as seeded_store
 from benchmarks.key_to_paint import ROOT, cpu_seconds, memory_mb
 from syncterm.engine.clock import SystemClock
@@ -67,7 +67,7 @@ def prepare(home: Path, connectors: int) -> None:
     with closing(sqlite3.connect(home / "syncterm.db")) as connection, connection:
         connection.execute("DELETE FROM syncs WHERE state != 'completed'")
         connection.execute(
-            "UPDATE connectors SET activity = 'idle', schedule_every_ms = 43200000, last_sync_at = ? - abs(changed_at % 500) * 60000,"
+            "UPDATE connectors SET activity = 'idle', schedule_every_ms = 43200000, last_sync_at = ? - changed_at % 500 * 60000,"
             " created_at = ?, next_fire_at = ? + 21600000 + changed_at % 600 * 60000",
             (now, now - 90 * 86_400_000, now),
         )
@@ -326,13 +326,14 @@ def finished(home: Path) -> tuple[int, int]:
 
 SUMMARIES: dict[str, Callable[[list[float]], float]] = {
     "median": statistics.median,
-    "p99": lambda values: statistics.quantiles(values, n=100)[98],
+    "p99": lambda values: sorted(values)[math.ceil(len(values) * 0.99) - 1],
     "worst": max,
 }
 
 
 def print_table(figures: Figures) -> None:
     print("| what | median | p99 | worst |\n| --- | ---: | ---: | ---: |")
+    print(f"| load while it ran | {machine.load()} | | |")
     for what, values in figures.items():
         cells = [f"{values and function(values):,.1f}" if len(values) > 1 else "" for function in SUMMARIES.values()]
         if len(values) == 1:
@@ -350,14 +351,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "syncterm-benchmarks")
     parser.add_argument("--json", type=Path, help="also write every figure to this file")
     options = parser.parse_args()
+    machine.plain_environment()
     options.folder.mkdir(parents=True, exist_ok=True)
     lineitem.csv(options.folder)
     lineitem.sqlite(options.folder)
     figures: Figures = defaultdict(list)
-    print(
-        f"{options.connectors:,} connectors, {options.rounds} interleaved rounds, load before: {os.getloadavg()[0]:.1f}\n",
-        flush=True,
-    )
+    print(f"{machine.describe()}\n\n{options.connectors:,} connectors, {options.rounds} interleaved rounds\n", flush=True)
     home = Path(tempfile.mkdtemp(dir=options.folder))
     try:
         prepare(home / "seeded", options.connectors)

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks import machine
 from tests.process.terminal import Terminal
 
 CURSOR_GLYPHS = "▌"
@@ -157,6 +158,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=40)
     parser.add_argument("--json", action="store_true", help="print JSON lines instead of a table")
     options = parser.parse_args()
+    machine.plain_environment()
     runs = (
         [("command", shlex.split(options.command), False)]
         if options.command

@@ -24,7 +24,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import lineitem
+from benchmarks import lineitem, machine
 from tests.servers.postgres import PostgresServer, start_server
 
 DLT = "dlt[duckdb,postgres,sql_database,filesystem]==1.31.0"
@@ -192,10 +192,11 @@ def main() -> None:
     arguments.add_argument("--dlt", type=Path, help="Python of an environment with dlt")
     arguments.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "syncterm-benchmarks")
     options = arguments.parse_args()
+    machine.plain_environment()
     options.folder.mkdir(parents=True, exist_ok=True)
     bench = Bench(options.folder, options.rows, options.dlt or dlt_environment(options.folder))
     try:
-        print(f"{options.rows:,} rows, median of {options.rounds} interleaved rounds\n")
+        print(f"{machine.describe()}\n\n{options.rows:,} rows, median of {options.rounds} interleaved rounds\n")
         print("| leg | syncterm s | CPU s | peak MB | dlt s | CPU s | peak MB | times faster |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- |")
         for leg in options.legs or LEGS:
