@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -241,7 +241,7 @@ class DelimitedReader:
         self._oversized = 0
         """Number of the last line that was reported as too long."""
 
-    def read(self, fields: tuple[Field, ...], constants: Mapping[str, str]) -> Iterator[SourceBatch]:
+    def read(self, fields: tuple[Field, ...], constants: Mapping[str, str]) -> Generator[SourceBatch, None, None]:
         """The records.
 
         Args:

@@ -24,9 +24,9 @@ from syncterm.engine.paths import open_file
 if TYPE_CHECKING:
     from syncterm.engine.adapters import AdapterContext
 
-BLOCK_BYTES = 4 * 1024 * 1024
-"""Bytes read at a time."""
-MAX_LINE_BYTES = 16 * 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
+"""Bytes read at a time. Larger blocks are no faster, and cost some fifty times their size in fragmented memory."""
+MAX_LINE_BYTES = 8 * 1024 * 1024
 """A longer line is left out and reported."""
 KEPT_BYTES = 1000
 """Bytes of such a line that are kept for the report."""
@@ -149,6 +149,10 @@ class FileBytes:
         """Whether bytes that are not text have been met (and marked)."""
         self.oversized: list[OversizedLine] = []
         """Lines left out so far; whoever reports them takes them away."""
+        self.first_line = 1
+        """Number of the first line of the block that was given last."""
+        self.lines = 0
+        """How many line ends it has, or 1 for a last line without one."""
         self.rewind()
 
     def rewind(self) -> None:
@@ -221,6 +225,7 @@ class FileBytes:
         rest = b""
         quotes = 0
         line = 0
+        self.first_line, self.lines = 1, 0
         oversized: OversizedLine | None = None
         for piece in self._utf8_pieces():
             data = rest + piece if rest else piece
@@ -237,8 +242,10 @@ class FileBytes:
             end = max(data.rfind(byte, 0, len(data) - (byte == b"\r")) for byte in _each(line_ends)) + 1
             block, rest = data[:end], data[end:]
             if block:
-                line += max(block.count(byte) for byte in _each(line_ends))
-                quotes += block.count(quote) if quote else 0
+                self.first_line = line + 1
+                self.lines = max(block.count(byte) for byte in _each(line_ends) if byte in block)
+                line += self.lines
+                quotes += block.count(quote) if quote and quote in block else 0
                 yield self._clean(block, mark)
             if len(rest) > MAX_LINE_BYTES:
                 if quotes % 2:
@@ -251,6 +258,7 @@ class FileBytes:
             self._leave_out(oversized, quotes)
         self._ends_with_line = not rest and oversized is None
         if rest:
+            self.first_line, self.lines = line + 1, 1
             yield self._clean(rest, mark)
         self.check_unchanged()
 

@@ -213,18 +213,16 @@ class JsonLinesReader:
         Raises:
             SynctermError: as `FileBytes`.
         """
-        number = 1
         before = 0
         fast = all(field_.type.name in _FAST for field_ in fields if field_.name not in constants)
         for block in self._file.blocks(mark=False):
             oversized = self._oversized()
-            number += len(oversized)
+            number = self._file.first_line
             columns = self._parse_fast(block, fields, constants) if fast else None
             if columns is not None:
                 batch = self._convert(columns, fields, number)
             else:
                 batch = self._parse_lines(block, fields, constants, number)
-            number += block.count(b"\n")
             size, before = self._file.position - before, self._file.position
             yield SourceBatch(batch.records, (*oversized, *batch.rejected), bytes=size)
         if oversized := self._oversized():
@@ -245,31 +243,28 @@ class JsonLinesReader:
     def _parse_fast(self, block: bytes, fields: tuple[Field, ...], constants: Mapping[str, str]) -> list[pa.Array] | None:
         """The columns as Arrow parses them; None where it cannot, or might not be exact.
 
-        Every line must begin and end as an object: Arrow crashes on a document that begins with null.
+        The block must begin with an object: Arrow crashes on a document that begins with null.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
         from pyarrow import json as arrow_json
 
-        data = block if block.endswith(b"\n") else block + b"\n"
-        lines = data.count(b"\n")
-        begins = data.startswith(b"{") + data.count(b"\n{")
-        ends = data.count(b"}\n") + data.count(b"}\r\n")
-        if begins != lines or ends != lines or not is_utf8(data):
+        if not block.startswith(b"{") or not is_utf8(block):
             return None
+        lines = self._file.lines
         types = {name: _wire_type(logical) for name, logical in self._known.items() if logical.name in _FAST}
         types.update({field_.name: _wire_type(field_.type) for field_ in fields if field_.name not in constants})
         try:
             table = arrow_json.read_json(
-                pa.BufferReader(data),
-                read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(data) + 1),
+                pa.BufferReader(block),
+                read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(block) + 1),
                 parse_options=arrow_json.ParseOptions(
                     explicit_schema=pa.schema(types.items()), newlines_in_values=False, unexpected_field_behavior="ignore"
                 ),
             )
         except pa.ArrowInvalid:
             return None
-        if table.num_rows != lines:
+        if table.num_rows != lines or _has_empty_rows(table):
             return None
         columns = []
         for field_ in fields:
@@ -320,6 +315,18 @@ class JsonLinesReader:
             payload=object_payload({"line": line.decode("utf-8", "backslashreplace")}),
             key=self._key(number),
         )
+
+
+def _has_empty_rows(table: pa.Table) -> bool:
+    """Whether a row has no value at all: Arrow reads a line that holds only null so."""
+    import pyarrow.compute as pc
+
+    if any(column.null_count == 0 for column in table.columns):
+        return False
+    empty = None
+    for column in table.columns:
+        empty = column.is_null() if empty is None else pc.and_(empty, column.is_null())
+    return empty is not None and pc.any(empty).as_py() is True
 
 
 def _wire_type(logical: LogicalType) -> pa.DataType:

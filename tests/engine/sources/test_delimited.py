@@ -8,12 +8,16 @@ import io
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from syncterm.engine.adapters import AdapterContext
 from syncterm.engine.errors import ConfigError, SourceDataError
+from syncterm.engine.schema import Field, parse_type
 from syncterm.engine.sources import file_bytes
+from syncterm.engine.sources.delimited import DelimitedFormat, DelimitedReader
 from syncterm.engine.sources.file import FileSource
 from tests.engine.sources.reading import ReadStream, make, read_stream
 
@@ -230,3 +234,30 @@ def test_marks_are_taken_back() -> None:
 def test_impossible_settings_are_refused(config: dict[str, str]) -> None:
     with pytest.raises(ConfigError):
         make(FileSource, path="x.csv", **config)
+
+
+def test_zstd_is_read_and_its_damage_seen(tmp_path: Path) -> None:
+    data = bytes(pa.compress(b"a,b\n" + b"1,2\n" * 5000, codec="zstd", asbytes=True))
+    assert len(read_text(tmp_path / "x.csv.zst", data).rows) == 5000
+    with pytest.raises(SourceDataError, match="damaged or incomplete"):
+        read_text(tmp_path / "x.csv.zst", data[:-5])
+
+
+def test_a_reader_that_is_left_reads_no_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrow's read-ahead must not go on in a file that is read again from its beginning."""
+    for module in ("file_bytes", "delimited"):
+        monkeypatch.setattr(f"syncterm.engine.sources.{module}.BLOCK_BYTES", 1000)
+    path = tmp_path / "x.csv"
+    path.write_text("id,v\n" + "".join(f"{number},x\n" for number in range(20_000)))
+    context = AdapterContext(base_folder=tmp_path)
+    fields = (Field("id", parse_type("int64")),)
+    with file_bytes.FileBytes(path, context, poll=lambda: None) as file:
+        for _ in range(20):
+            left = DelimitedReader(file, DelimitedFormat(), "x").read(fields, {})
+            next(left)
+            left.close()
+            position = file.position
+            file.rewind()
+            assert position > 0
+            batches = DelimitedReader(file, DelimitedFormat(), "x").read(fields, {})
+            assert sum(batch.records.num_rows for batch in batches) == 20_000

@@ -117,7 +117,7 @@ def _same(stored: Any, arrived: Any) -> bool:
     if isinstance(stored, str) and isinstance(arrived, bytes):
         return stored.encode() == arrived
     if isinstance(arrived, str) and isinstance(stored, int | float):
-        return float(arrived) == stored
+        return arrived == repr(stored)
     return bool(stored == arrived) or str(stored).replace("T", " ")[:10] == str(arrived)[:10]
 
 
