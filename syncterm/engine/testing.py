@@ -67,7 +67,9 @@ class FakeClock:
         self._now += step
 
 
-FaultKind = Literal["slow", "hang", "drop", "unauthorized", "forbidden", "rate_limited", "bad_rows", "drift", "crash"]
+FaultKind = Literal[
+    "slow", "hang", "drop", "unauthorized", "forbidden", "rate_limited", "bad_rows", "drift", "crash", "exit", "stubborn"
+]
 
 
 class Fault(AdapterConfig):
@@ -85,12 +87,13 @@ class ScriptedConfig(AdapterConfig):
 
     script: str = Setting(default="script", title="Script", description="Name under which reads are counted.")
     stream: str = Setting(default="events", min_length=1, title="Stream")
+    more_streams: tuple[str, ...] = Setting(default=(), title="More streams", description="Names of further streams, all alike.")
     records: int = Setting(default=1000, ge=0, le=100_000_000, title="Records")
     batch_records: int = Setting(default=100, ge=1, le=100_000, title="Records a batch")
     faults: tuple[Fault, ...] = Setting(default=(), title="Faults")
 
 
-_ENDS: tuple[FaultKind, ...] = ("hang", "drop", "rate_limited", "crash")
+_ENDS: tuple[FaultKind, ...] = ("hang", "stubborn", "drop", "rate_limited", "exit", "crash")
 READS: Counter[str] = Counter()
 """Script → reads begun, in this process."""
 _FIELDS = (
@@ -131,14 +134,15 @@ class ScriptedSource(Source):
         if self._fault("drift", READS[self.config.script] + 1):
             fields = (*_FIELDS, Field("note", LogicalType("text")))
         return Catalog(
-            (
+            tuple(
                 StreamSchema(
-                    self.config.stream,
+                    name,
                     fields,
                     primary_key=("id",),
                     cursor_candidates=("id", "at"),
                     estimated_rows=self.config.records,
-                ),
+                )
+                for name in (self.config.stream, *self.config.more_streams)
             )
         )
 
@@ -196,6 +200,10 @@ class ScriptedSource(Source):
                 continue
             if kind == "hang":
                 self._wake.wait()
+            elif kind == "stubborn":  # a library call that nothing interrupts
+                threading.Event().wait(found.seconds)
+            elif kind == "exit":
+                raise SystemExit(3)
             elif kind == "drop":
                 raise SourceUnavailableError(f"The scripted source dropped the connection after {delivered} records.")
             elif kind == "rate_limited":
