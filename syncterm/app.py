@@ -32,6 +32,7 @@ from syncterm.screens.connectors import ConnectorsScreen
 from syncterm.screens.dashboard import Dashboard
 from syncterm.screens.menu import Choice, Menu
 from syncterm.settings import ScreenState, Settings
+from syncterm.terminal_driver import end_at_once
 from syncterm.text import clean, count, glyphs
 from syncterm.themes import MONO, appearance, own_themes
 from syncterm.widgets.header import EngineSummary
@@ -152,6 +153,7 @@ class SyncTermApp(Dashboard, inherit_bindings=False):
         self.exit_reason = ExitReason.QUIT
         self.exit_signal: int | None = None
         """The signal that ended it, if one did."""
+        self._signals = 0
         self.opened = asyncio.Event()
         self.store_error: SynctermError | None = None
         self.header_hidden = bool(self.state.get("app").get("header_hidden"))
@@ -221,6 +223,9 @@ class SyncTermApp(Dashboard, inherit_bindings=False):
             number = getattr(signal, name, None)
             if number is not None:
                 loop.add_signal_handler(number, self._end_by_signal, int(number), reason)
+                if reason is ExitReason.TERMINATED:
+                    # Beside the loop, which may wait for a terminal that nobody reads: a second signal waits for nothing.
+                    signal.signal(number, self._count_signal)
 
     def _remove_signal_handlers(self) -> None:
         if self.is_headless:
@@ -231,6 +236,16 @@ class SyncTermApp(Dashboard, inherit_bindings=False):
                 loop.remove_signal_handler(number)
                 if SIGNALS[name] is ExitReason.HANGUP is self.exit_reason:
                     signal.signal(number, signal.SIG_IGN)  # a shell and the terminal each send one; the engine outlives both
+
+    def _count_signal(self, number: int, _: object) -> None:
+        self._signals += 1
+        if self._signals > 1:
+            end_at_once(self._driver, 128 + number)
+
+    def terminal_lost(self) -> None:
+        """The terminal went away; may be called from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._end_by_signal, int(signal.SIGHUP), ExitReason.HANGUP)
 
     def _end_by_signal(self, number: int, reason: ExitReason) -> None:
         self.exit_reason = reason

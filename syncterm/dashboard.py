@@ -41,17 +41,21 @@ def run_dashboard(
     settings = settings_module.load()
     start_logging(workspace)
     from syncterm.app import ExitReason, SyncTermApp
+    from syncterm.terminal_driver import TerminalDriver
 
     host = host or EngineHost(workspace)
     app = SyncTermApp(host, settings, ascii=ascii, read_only=read_only)
+    app.driver_class = TerminalDriver
     app.run(mouse=mouse and settings.mouse)
     gc.enable()
     reason = app.exit_reason
-    if reason is ExitReason.HANGUP and settings.on_disconnect is settings_module.OnDisconnect.KEEP_RUNNING:
-        logger.info("The terminal went away; the engine goes on without a screen.")
-        leaving = _Leaving()
+    if reason is ExitReason.HANGUP:
+        keep_running = settings.on_disconnect is settings_module.OnDisconnect.KEEP_RUNNING
+        leaving = _Leaving() if keep_running else None
         _let_go_of_the_terminal()
-        return leaving.wait(host)
+        if leaving is not None:
+            logger.info("The terminal went away; the engine goes on without a screen.")
+            return leaving.wait(host)
     stopped = host.stop()
     if not stopped:
         logger.warning("The engine did not stop in time; its syncs resume at the next start.")
