@@ -7,6 +7,8 @@ connector or sync; 128 + n ended by signal n.
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,6 +108,9 @@ def status(workspace: Workspace, name: str | None, json_: bool) -> None:
             print_json(rows)
         elif rows:
             print_connectors(host, rows)
+            holder = host.call_and_wait(lambda engine: engine.queries.engine_state()).holder
+            if holder is None or not holder.alive:
+                say("No engine runs on this workspace, so nothing starts by itself. `syncterm` or `syncterm engine` starts one.")
         else:
             say("No connectors yet. `syncterm apply FILE` sets some up; `syncterm demo` shows how it looks.")
 
@@ -158,14 +163,10 @@ def sync(workspace: Workspace, names: tuple[str, ...], historical: bool, no_wait
 
     with opened(workspace, execute=not no_wait, settings=EngineSettings(schedule=False)) as host:
         ids = [connector_id(host, name) for name in names]
-        results = queue(host, actor(), ids, historical=historical)
-        for result in results:
-            if not result.done:
-                say(f"{result.name}: {result.message}")
-        queued = [result.connector_id for result in results if result.done]
+        queued = queue(host, actor(), ids, historical=historical)
         if no_wait:
             sys.exit(0 if len(queued) == len(ids) else EXIT_FAILED)
-        finished = follow(host, queued, quiet=json_)
+        finished = follow(host, actor(), queued, quiet=json_)
         if json_:
             print_json(finished)
         else:
@@ -296,12 +297,29 @@ def logs(workspace: Workspace, name: str | None, sync_id: str | None, lines: int
 
 
 @cli.command()
+@click.option("--stop", is_flag=True, help="Stop the engine that runs on this workspace instead.")
 @click.pass_obj
-def engine(workspace: Workspace) -> None:
+def engine(workspace: Workspace, stop: bool) -> None:
     """Run the engine without a screen, until SIGTERM or SIGINT; for systemd and containers."""
+    if stop:
+        _stop_engine(workspace)
+        return
     from syncterm.dashboard import run_engine
 
     sys.exit(run_engine(workspace))
+
+
+def _stop_engine(workspace: Workspace) -> None:
+    """Send SIGTERM to the process that executes; its syncs resume at the next start."""
+    with opened(workspace) as host:
+        holder = host.call_and_wait(lambda engine: engine.queries.engine_state()).holder
+    if holder is None or not holder.alive:
+        say("No engine runs on this workspace.")
+        sys.exit(EXIT_NOT_FOUND)
+    if holder.host != socket.gethostname():
+        raise ConfigError(f"The engine runs on {holder.host}, as process {holder.pid}.", remedy="Stop it there.")
+    os.kill(holder.pid, signal.SIGTERM)
+    say(f"Process {holder.pid} was asked to stop.")
 
 
 @cli.command()

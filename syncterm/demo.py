@@ -9,6 +9,7 @@ from textwrap import dedent
 
 from syncterm.account import account_name
 from syncterm.demo_data import Changes, build
+from syncterm.engine.errors import ConfigError
 from syncterm.engine.host import EngineHost
 from syncterm.engine.model import Actor, Role
 from syncterm.engine.workspace import Workspace
@@ -16,6 +17,9 @@ from syncterm.output import say
 
 BROKEN, INCOMPLETE, PAUSED = "legacy-orders", "crm-contacts", "weather-archive"
 """Connectors of the demo that are not meant to succeed: a path that is not there, no streams, paused."""
+
+MARK = ".syncterm-demo"
+"""The file that says a folder is the demo's own: only such a folder is ever emptied."""
 
 DOCUMENT = """\
 version: 1
@@ -115,12 +119,13 @@ def run_demo(folder: Path | None, *, headless: bool, fresh: bool) -> int:
         folder: where the demo lies; None for a folder of its own beside the default workspace.
         headless: sync once and print the table.
         fresh: begin again with new data.
+
+    Raises:
+        ConfigError: the folder holds something else, or the demo's data is not installed.
     """
     folder = (folder or Workspace.default().folder / "demo").expanduser().absolute()
-    if fresh:
-        shutil.rmtree(folder, ignore_errors=True)
     workspace = Workspace(folder)
-    workspace.create()
+    _claim(workspace, fresh=fresh)
     new = not workspace.store_path.exists()
     if new:
         say(f"Preparing the demo in {folder} (336,776 flights; a few seconds) …")
@@ -138,6 +143,21 @@ def run_demo(folder: Path | None, *, headless: bool, fresh: bool) -> int:
         return run_dashboard(workspace, host=host)
     finally:
         changes.stop()
+
+
+def _claim(workspace: Workspace, *, fresh: bool) -> None:
+    """Make the folder the demo's own, empty with `fresh`.
+
+    Raises:
+        ConfigError: it holds something that no demo put there; nothing was touched.
+    """
+    folder, mark = workspace.folder, workspace.folder / MARK
+    if folder.exists() and not mark.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
+        raise ConfigError(f"{folder} is there already, and is not the demo's.", remedy="Give --folder a new or an empty folder.")
+    if fresh and mark.exists():
+        shutil.rmtree(folder)
+    workspace.create()
+    mark.touch(0o600)
 
 
 def _actor() -> Actor:
@@ -173,11 +193,11 @@ def _run_once(workspace: Workspace, changes: Changes) -> int:
     try:
         host.wait_ready()
         rows = [row for row in all_connectors(host) if str(row.status) not in ("Incomplete", "Paused")]
-        follow(host, [row.id for row in rows])
+        follow(host, _actor(), [row.id for row in rows])
         changes.change()
         again = [row.id for row in rows if row.name.startswith("flights")]
         queue(host, _actor(), again, historical=False)
-        follow(host, again)
+        follow(host, _actor(), again)
         rows = all_connectors(host)
         print_connectors(host, rows)
     finally:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import threading
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,22 +28,40 @@ LOOK_INTERVAL = 1.0
 """Seconds between two looks at the store when nothing was announced."""
 
 
-def queue(host: EngineHost, actor: Actor, connector_ids: Sequence[str], *, historical: bool) -> Sequence[OperationResult]:
-    """Ask for a sync of each connector; one that runs or waits already is what will be followed."""
-    if historical:
-        return host.call_and_wait(lambda engine: engine.operations.historical_resync(actor, connector_ids))
-    return host.call_and_wait(lambda engine: engine.operations.sync_now(actor, connector_ids, if_running=IfRunning.QUEUE))
+def queue(host: EngineHost, actor: Actor, connector_ids: Sequence[str], *, historical: bool) -> list[str]:
+    """Ask for a sync of each connector; the ids of those that have one to follow: a new one, or the one that waits already."""
+
+    async def ask(engine: Engine) -> tuple[Sequence[OperationResult], set[str]]:
+        if historical:
+            results = await engine.operations.historical_resync(actor, connector_ids)
+        else:
+            results = await engine.operations.sync_now(actor, connector_ids, if_running=IfRunning.QUEUE)
+        rows = await engine.queries.connector_rows(connector_ids)
+        return results, {row.id for row in rows.values() if row.active_sync_id is not None}
+
+    results, busy = host.call_and_wait(ask)
+    for result in results:
+        if not result.done:
+            say(f"{result.name}: {result.message}")
+    return [result.connector_id for result in results if result.done or result.connector_id in busy]
 
 
-def follow(host: EngineHost, connector_ids: Sequence[str], *, quiet: bool = False) -> list[SyncDetail]:
-    """Wait until the newest sync of each connector is completed; shows their progress on standard error meanwhile."""
+def follow(host: EngineHost, actor: Actor, connector_ids: Sequence[str], *, quiet: bool = False) -> list[SyncDetail]:
+    """Wait until the newest sync of each connector is completed; shows their progress on standard error meanwhile.
+
+    Ctrl-C cancels them, and waits for that.
+    """
     wanted = host.call_and_wait(lambda engine: _newest(engine, connector_ids))
     news = threading.Event()
 
     def notice(_: Change) -> None:
         news.set()
 
-    with host.subscribe(notice):
+    def cancel(*_: object) -> None:
+        # In the main thread, between two waits; the engine lives in another.
+        host.call_and_wait(lambda engine: engine.operations.cancel(actor, connector_ids))
+
+    with host.subscribe(notice), _on_interrupt(cancel):
         display: _Lines | _Bars = _Lines(quiet) if quiet or not sys.stderr.isatty() else _Bars()
         with display:
             while True:
@@ -53,6 +72,23 @@ def follow(host: EngineHost, connector_ids: Sequence[str], *, quiet: bool = Fals
                 if all(str(detail.row.state) == "completed" for detail in found):
                     return found
                 news.wait(LOOK_INTERVAL)
+
+
+@contextmanager
+def _on_interrupt(act: Callable[..., None]) -> Iterator[None]:
+    """While the block runs, Ctrl-C calls `act`, once; a second one ends the process as usual."""
+    before = signal.getsignal(signal.SIGINT)
+
+    def once(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        say("Cancelling …")
+        act()
+
+    signal.signal(signal.SIGINT, once)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 async def _newest(engine: Engine, connector_ids: Sequence[str]) -> dict[str, str]:
@@ -127,15 +163,20 @@ class _Bars:
 def print_logs(
     host: EngineHost, connector_id: str | None, sync_id: str | None, *, limit: int, follow: bool, json_lines: bool
 ) -> None:
-    """Print the newest log lines, oldest first; with `follow`, go on until interrupted."""
+    """Print the newest log lines, oldest first, each with its connector's name; with `follow`, go on until interrupted."""
+    names: dict[str, str] = {}
     news = threading.Event()
     with host.subscribe(lambda _: news.set()), suppress(KeyboardInterrupt):
         lines = host.call_and_wait(lambda engine: engine.queries.log_lines(connector_id, sync_id, before_id=1 << 62, limit=limit))
         last = 0
         while True:
+            unknown = {line.connector_id for line in lines if line.connector_id} - names.keys()
+            if unknown:
+                found = host.call_and_wait(partial(_names, connector_ids=sorted(unknown)))
+                names |= {identifier: found.get(identifier, identifier) for identifier in unknown}
             for line in sorted(lines, key=lambda line: line.id):
                 last = line.id
-                _print_log_line(line, json_lines)
+                _print_log_line(line, names.get(line.connector_id or "", ""), json_lines)
             if not follow:
                 return
             news.wait(LOOK_INTERVAL)
@@ -147,8 +188,14 @@ async def _later_lines(engine: Engine, *, connector_id: str | None, sync_id: str
     return await engine.queries.log_lines(connector_id, sync_id, after_id=after)
 
 
-def _print_log_line(line: LogLine, json_lines: bool) -> None:
+async def _names(engine: Engine, *, connector_ids: Sequence[str]) -> dict[str, str]:
+    rows = await engine.queries.connector_rows(connector_ids)
+    return {identifier: row.name for identifier, row in rows.items()}
+
+
+def _print_log_line(line: LogLine, connector: str, json_lines: bool) -> None:
     if json_lines:
-        click.echo(json.dumps(plain(line), ensure_ascii=False))
-    else:
-        click.echo(f"{line.at:%Y-%m-%d %H:%M:%S} {str(line.level).upper():7} {clean(line.sync_id or '')} {clean(line.message)}")
+        click.echo(json.dumps({"connector": connector, **plain(line)}, ensure_ascii=False))
+        return
+    when = f"{line.at:%Y-%m-%d %H:%M:%S} {str(line.level).upper():7}"
+    click.echo(f"{when} {clean(connector)} {clean(line.sync_id or '')} {clean(line.message)}")

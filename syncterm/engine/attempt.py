@@ -27,7 +27,7 @@ from syncterm.engine.model import ACTION_OF_MODE, LogLevel, Outcome, Reason, Rej
 from syncterm.engine.pipeline import POLL_SECONDS, LoadedStream, StreamHooks, StreamTask, run_stream
 from syncterm.engine.redaction import redact
 from syncterm.engine.schema import Catalog, StreamSchema
-from syncterm.engine.schema_change import SchemaPolicy, compare
+from syncterm.engine.schema_change import SchemaPolicy, check_names, compare
 from syncterm.engine.sources.base import Source
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import sources, streams, syncs
@@ -145,11 +145,13 @@ class Attempt:
         """The schema each stream is read with, after the connector's policy on changes.
 
         Raises:
-            SchemaChangedError: a change that waits for a person's approval; noted on the connector.
+            SchemaChangedError: a change that waits for a person's approval, noted on the connector; or a stream that is gone.
+            ConfigError: the source has no such stream or column.
         """
         policy = SchemaPolicy(setup.schema_policy)
         schemas: dict[str, StreamSchema] = {}
         for stream in wanted:
+            check_names(stream.config, catalog, stream.approved)
             change = compare(stream.config, stream.approved, catalog.stream(stream.config.name), policy)
             for line in change.notes:
                 self._log.add(LogLevel.WARNING, line)

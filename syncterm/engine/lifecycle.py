@@ -396,7 +396,8 @@ async def finish(connection: AsyncConnection, sync_id: str, now: datetime, endin
         )
     )
     values: dict[str, Any] = dict(IDLE) if connector.active_sync_id in (sync_id, None) else {}
-    if sync.started_at is not None:
+    # A cancelled sync mends nothing: a connector whose last sync failed goes on showing that one.
+    if sync.started_at is not None and not (ending.outcome is Outcome.CANCELLED and connector.last_outcome == Outcome.FAILED):
         values |= {
             "last_sync_id": sync_id,
             "last_sync_at": now,
@@ -404,10 +405,13 @@ async def finish(connection: AsyncConnection, sync_id: str, now: datetime, endin
             "last_records": totals["records_written"],
             "last_bytes": totals["bytes"],
             "last_rejected": totals["records_rejected"],
+            "last_outcome": ending.outcome,
+            "last_error_class": ending.error_class,
+            "last_error_message": message if ending.outcome is Outcome.FAILED else None,
         }
-        if ending.outcome is not Outcome.CANCELLED:
-            values |= {"last_outcome": ending.outcome, "last_error_class": ending.error_class, "last_error_message": message}
         values |= _streak(connector, ending, now)
+    if ending.outcome is Outcome.CANCELLED and sync.reason == Reason.HISTORICAL_RESYNC:
+        await _withdraw_resync(connection, sync.connector_id)
     await touch(connection, sync.connector_id, values)
     await record_finished(
         connection,
@@ -425,6 +429,21 @@ async def finish(connection: AsyncConnection, sync_id: str, now: datetime, endin
     if values:
         paused = "paused_by" in values or connector.paused_by is not None
         await _queue_what_waited(connection, connector, sync_id, now, paused=paused)
+
+
+async def _withdraw_resync(connection: AsyncConnection, connector_id: str) -> None:
+    """A re-sync that was cancelled is not wanted any more, unless another one waits."""
+    waiting = (
+        select(syncs.c.id)
+        .where(
+            OPEN_SYNC,
+            syncs.c.connector_id == connector_id,
+            syncs.c.reason == Reason.HISTORICAL_RESYNC,
+            syncs.c.cancel_requested_at.is_(None),
+        )
+        .exists()
+    )
+    await connection.execute(update(streams).where(streams.c.connector_id == connector_id, ~waiting).values(resync_requested=False))
 
 
 def _streak(connector: Any, ending: Ending, now: datetime) -> dict[str, Any]:

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from enum import StrEnum
 
+from syncterm.engine.errors import ConfigError, SchemaChangedError
 from syncterm.engine.model import StreamConfig
-from syncterm.engine.schema import StreamSchema
+from syncterm.engine.schema import Catalog, StreamSchema
+
+MOST_NAMES = 8
+"""Names that a message lists."""
 
 
 class SchemaPolicy(StrEnum):
@@ -52,6 +57,42 @@ class SchemaChange:
         )
 
 
+def check_names(config: StreamConfig, catalog: Catalog, approved: StreamSchema | None) -> None:
+    """See that the source has the stream, and before the first sync the columns that its set-up names. No approval can help there.
+
+    Raises:
+        SchemaChangedError: the stream was there once and is gone.
+        ConfigError: the source never had it; names what it has.
+    """
+    found = catalog.stream(config.name)
+    if found is None:
+        has = _listed(config.name, [stream.name for stream in catalog.streams])
+        if approved is not None:
+            raise SchemaChangedError(
+                f"Stream {config.name!r} is not in the source any more; it has {has}.",
+                remedy="Bring it back there, or take it out of the connector.",
+            )
+        raise ConfigError(f"The source has no stream {config.name!r}; it has {has}.", remedy="Correct the stream's name.")
+    if approved is None:
+        columns = [field.name for field in found.fields]
+        for name in _needed(config):
+            if name not in columns:
+                raise ConfigError(
+                    f"Stream {config.name!r} has no column {name!r}; it has {_listed(name, columns)}.",
+                    remedy="Correct the column's name.",
+                )
+
+
+def _listed(name: str, known: list[str]) -> str:
+    """Some of the known names, those like `name` first."""
+    if not known:
+        return "none"
+    near = get_close_matches(name, known, n=3)
+    shown = [*near, *(other for other in known if other not in near)][:MOST_NAMES]
+    more = len(known) - len(shown)
+    return ", ".join(map(repr, shown)) + (f" and {more} more" if more else "")
+
+
 def compare(config: StreamConfig, approved: StreamSchema | None, found: StreamSchema | None, policy: SchemaPolicy) -> SchemaChange:
     """What a stream is read with, after the policy.
 
@@ -90,9 +131,14 @@ def compare(config: StreamConfig, approved: StreamSchema | None, found: StreamSc
 
 def _gone(config: StreamConfig, found: StreamSchema) -> str | None:
     names = {field.name for field in found.fields}
-    needed = [*(config.columns or ()), *config.primary_key, *([config.cursor_field] if config.cursor_field else [])]
-    missing = [name for name in dict.fromkeys(needed) if name not in names]
+    missing = [name for name in _needed(config) if name not in names]
     return f"Stream {config.name!r} lost {', '.join(map(repr, missing))}, which the connector needs." if missing else None
+
+
+def _needed(config: StreamConfig) -> list[str]:
+    """The columns that a stream's set-up names."""
+    cursor = [config.cursor_field] if config.cursor_field else []
+    return list(dict.fromkeys([*(config.columns or ()), *config.primary_key, *cursor, *config.casts]))
 
 
 def _breaking(config: StreamConfig, removed: tuple[str, ...], retyped: tuple[str, ...], policy: SchemaPolicy) -> str | None:

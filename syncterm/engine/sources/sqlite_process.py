@@ -131,8 +131,8 @@ class TableProcess:
     def _failure(self, text: str) -> sqlite3.OperationalError:
         self._process.kill()
         said = self._process.stderr.read(MESSAGE_BYTES).decode("utf-8", "replace").strip() if self._process.stderr else ""
-        failure = sqlite3.OperationalError(said or text)
-        if "locked" in said or "busy" in said:
+        failure = sqlite3.OperationalError(said or f"the reading process ended early ({text})")
+        if not said or "locked" in said or "busy" in said:  # without a word it was killed: that may pass
             failure.sqlite_errorcode = sqlite3.SQLITE_BUSY
         return failure
 
