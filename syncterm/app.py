@@ -252,6 +252,14 @@ class SyncTermApp(Dashboard, inherit_bindings=False):
         self.exit_signal = number
         self.exit(return_code=128 + number)
 
+    def on_resize(self) -> None:
+        # Also when it is as large as before: a terminal that was small for a moment has cut the picture, and a return from the
+        # shell begins with an empty one.
+        self.call_after_refresh(self._repaint)
+
+    def _repaint(self) -> None:
+        self.screen.refresh()
+
     # --- The engine
 
     def _engine_changed(self, change: Change) -> None:
