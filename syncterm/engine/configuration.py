@@ -26,6 +26,7 @@ from syncterm.engine.redaction import MASK
 from syncterm.engine.schedule import next_fire, spread_offset
 from syncterm.engine.schema_change import SchemaPolicy
 from syncterm.engine.secrets import load_keys, seal, unseal
+from syncterm.engine.sources.base import source_class
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import CHANGE_SEQUENCE, connectors, destinations, sources, streams
 
@@ -116,6 +117,18 @@ def incompleteness(connector: ConnectorDocument) -> str | None:
     return None
 
 
+def _check_filters(connector: ConnectorDocument, source_type: str) -> None:
+    """Raises: ConfigError: where a stream has a row filter that the source cannot apply."""
+    if source_class(source_type).capabilities.row_filter:
+        return
+    for stream in connector.streams:
+        if stream.row_filter:
+            raise ConfigError(
+                f"connectors.{connector.name}.streams.{stream.name}.row_filter: a source of type {source_type} cannot apply it.",
+                remedy="Take the row filter out, or filter in a view of the source.",
+            )
+
+
 class _Applying:
     """One application of a plan, inside its transaction."""
 
@@ -200,6 +213,7 @@ class _Applying:
         connector_id = existing.id if existing is not None else new_id(self._now)
         source = await self._row(sources, wanted.source)
         destination = await self._row(destinations, wanted.destination)
+        _check_filters(wanted, source.type)
         incomplete = incompleteness(wanted)
         values: dict[str, Any] = {
             "source_id": source.id,

@@ -174,6 +174,11 @@ def run_stream(source: Source, destination: Destination, task: StreamTask, contr
         SynctermError: the source's, the destination's, or the reason of `control.stop`; nothing was committed.
     """
     stream = task.stream
+    if stream.row_filter and not source.capabilities.row_filter:
+        raise ConfigError(
+            f"Stream {stream.name!r} has a row filter, which a source of type {source.type} cannot apply.",
+            remedy="Take the row filter out, or filter in a view of the source.",
+        )
     fields = planned_fields(stream, task.schema)
     before = _cursor_before(task)
     with control.interrupter(source.interrupt), control.interrupter(destination.interrupt):

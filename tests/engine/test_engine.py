@@ -336,3 +336,42 @@ async def test_every_attempt_and_failed_record_belongs_to_a_sync(tmp_path: Path)
                     )
                 ).scalar()
                 assert orphans == 0
+
+
+async def test_a_row_filter_that_the_source_cannot_apply_is_refused_and_nothing_changes(tmp_path: Path) -> None:
+    from syncterm.engine.errors import ConfigError
+
+    async with workbench(tmp_path, execute=False) as bench:
+        with pytest.raises(ConfigError, match=r"connectors\.c\.streams\.events\.row_filter"):
+            await bench.apply(document().replace("cursor_field: id}", "cursor_field: id, row_filter: 'id > 5'}"))
+        assert await bench.engine.queries.sources() == []
+
+
+async def test_a_name_that_the_source_does_not_have_is_a_mistake_of_the_set_up(tmp_path: Path) -> None:
+    async with workbench(tmp_path) as bench:
+        await bench.apply(document(script="typo").replace("name: events,", "name: event,"))
+        done = await bench.sync("c")
+        assert done.row.error_class == "config"
+        assert "no stream 'event'; it has 'events'" in (done.row.error_message or "")
+        await bench.apply(document(script="typo").replace("cursor_field: id", "cursor_field: ids"))
+        done = await bench.sync("c")
+        assert "no column 'ids'; it has 'id'" in (done.row.error_message or "")
+        assert (await bench.row("c")).status == "Broken"
+
+
+async def test_a_cancelled_resync_is_withdrawn_and_shown_as_cancelled(tmp_path: Path) -> None:
+    async with workbench(tmp_path) as bench:
+        await bench.apply(document(mode="incremental_append", script="withdrawn", faults="[{kind: hang, after: 300, reads: 1}]"))
+        connector_id = await bench.id_of("c")
+        await bench.engine.operations.historical_resync(ADMINISTRATOR, [connector_id])
+        await _running_with_progress(bench)
+        await bench.engine.operations.cancel(ADMINISTRATOR, [connector_id])
+
+        async def idle() -> bool:
+            return (await bench.row("c")).activity == "idle"
+
+        await until(idle, "the re-sync was cancelled")
+        assert (await bench.row("c")).last_outcome == "cancelled"
+        detail = await bench.engine.queries.connector("c")
+        assert detail is not None
+        assert not detail.streams[0].resync_requested
