@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
-from typing import TextIO
 
 from syncterm.engine.redaction import RedactingFilter
 from syncterm.engine.workspace import Workspace
@@ -26,7 +26,7 @@ class _OneLine(logging.Formatter):
 
 
 class _PrivateFileHandler(RotatingFileHandler):
-    def _open(self) -> TextIO:  # type: ignore[override]
+    def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         return open(descriptor, "a", encoding="utf-8")  # noqa: PTH123 - the handler closes it
 
