@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from syncterm.engine.model import Role
 
 if TYPE_CHECKING:
-    from textual.binding import BindingType
+    from textual.binding import Binding
 
 
 class Scope(StrEnum):
@@ -26,6 +26,8 @@ class Scope(StrEnum):
     """The table of connectors."""
     CONNECTOR = "connector"
     """The detail screen of one connector."""
+    SYNC = "sync"
+    """The screen of one sync."""
 
 
 class Group(StrEnum):
@@ -80,6 +82,7 @@ class ActionSpec:
 APP = frozenset({Scope.APP})
 TABLE = frozenset({Scope.CONNECTORS})
 BOTH = frozenset({Scope.CONNECTORS, Scope.CONNECTOR})
+EVERY_SCREEN = BOTH | {Scope.SYNC}
 
 _SPECS = (
     # --- Connector
@@ -112,7 +115,7 @@ _SPECS = (
         "Cancel sync",
         "Stop running and queued syncs at the next batch; what was committed stays.",
         Group.CONNECTOR,
-        BOTH,
+        EVERY_SCREEN,
         role=Role.USER,
         footer="Cancel",
         argument=Argument.CONNECTOR,
@@ -196,9 +199,9 @@ _SPECS = (
         "logs",
         "l",
         "Logs",
-        "The connector's log lines.",
+        "The log lines of the connector, or of the sync.",
         Group.CONNECTOR,
-        BOTH,
+        EVERY_SCREEN,
         footer="Logs",
         argument=Argument.CONNECTOR,
     ),
@@ -219,9 +222,9 @@ _SPECS = (
     ActionSpec(
         "pause_display", "p", "Pause display", "Freeze the picture; syncs go on. Again to go on.", Group.VIEW, TABLE, word="freeze"
     ),
-    ActionSpec("refresh", "R,ctrl+r", "Refresh", "Read everything shown from the store again.", Group.VIEW, BOTH),
-    ActionSpec("previous_tab", "left_square_bracket", "Previous tab", "The tab to the left.", Group.VIEW, BOTH),
-    ActionSpec("next_tab", "right_square_bracket", "Next tab", "The tab to the right.", Group.VIEW, BOTH),
+    ActionSpec("refresh", "R,ctrl+r", "Refresh", "Read everything shown from the store again.", Group.VIEW, EVERY_SCREEN),
+    ActionSpec("previous_tab", "left_square_bracket", "Previous tab", "The tab to the left.", Group.VIEW, EVERY_SCREEN),
+    ActionSpec("next_tab", "right_square_bracket", "Next tab", "The tab to the right.", Group.VIEW, EVERY_SCREEN),
     ActionSpec(
         "hide_header",
         "ctrl+e",
@@ -287,9 +290,9 @@ _SPECS = (
         "yank",
         "y",
         "Copy",
-        "Copy the id, the name, the cell, the error or all as JSON to the clipboard.",
+        "Copy the id, the name, the cell, the error or all as JSON to the clipboard; of a sync its Sync ID.",
         Group.COPY,
-        BOTH,
+        EVERY_SCREEN,
         word="copy",
     ),
     ActionSpec(
@@ -339,7 +342,7 @@ def in_scope(scope: Scope) -> tuple[ActionSpec, ...]:
     return tuple(spec for spec in _SPECS if scope in spec.scopes)
 
 
-def bindings(scope: Scope) -> list[BindingType]:
+def bindings(scope: Scope) -> list[Binding]:
     """Bindings for the class variable `BINDINGS` of the screen of that scope, or of the app; each carries its action's id."""
     from textual.binding import Binding
 
@@ -364,7 +367,7 @@ def keys_of(spec: ActionSpec, keymap: Mapping[str, str]) -> tuple[str, ...]:
 def clashes(keymap: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """(key, action that gets it, action that loses it): keys that a keymap takes away without anybody having said so."""
     found: dict[tuple[str, str], str] = {}
-    for scope in (Scope.CONNECTORS, Scope.CONNECTOR):
+    for scope in (Scope.CONNECTORS, Scope.CONNECTOR, Scope.SYNC):
         specs = (*in_scope(scope), *in_scope(Scope.APP))
         for winner in (spec for spec in specs if spec.id in keymap):
             for loser in (spec for spec in specs if spec is not winner):

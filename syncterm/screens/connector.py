@@ -15,13 +15,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.css.query import NoMatches
 from textual.widgets import ContentSwitcher
 
-from syncterm.actions import ACTIONS, CONNECTOR_MENU, Scope, bindings, key_label, keys_of
-from syncterm.engine.errors import SynctermError
+from syncterm.actions import ACTIONS, Scope, bindings, key_label, keys_of
 from syncterm.engine.model import Activity, Outcome
-from syncterm.screens.base import DashboardScreen
+from syncterm.screens.acting import ActingScreen
 from syncterm.screens.connector_picture import Picture, flow_picture, head_lines, read_picture
 from syncterm.screens.connector_summary import (
     WHY_LINES,
@@ -31,7 +29,7 @@ from syncterm.screens.connector_summary import (
 )
 from syncterm.screens.history_pane import PATTERN_PERIOD, HistoryPane
 from syncterm.screens.logs_pane import LogsPane
-from syncterm.screens.menu import Choice, Menu
+from syncterm.screens.looking import Looking
 from syncterm.screens.schema_pane import SchemaPane, change_lines
 from syncterm.text import clean
 from syncterm.widgets.confirm import Confirm, Target
@@ -67,7 +65,7 @@ QUICK = ("check", "sync_now", "toggle_pause", "cancel", "historical_resync")
 TABS = (("schema", "Schema"), ("history", "Sync History"), ("logs", "Logs"))
 
 
-class ConnectorScreen(DashboardScreen):
+class ConnectorScreen(ActingScreen):
     """One connector."""
 
     SCOPE = Scope.CONNECTOR
@@ -98,8 +96,7 @@ class ConnectorScreen(DashboardScreen):
         self._picture: Picture | None = None
         self._throughput = Throughput([])
         self._phase = 0
-        self._looking = False
-        self._again = False
+        self._looking = Looking(self, self._read)
         self._full = True
         """Whether the next look brings the full picture, whatever the row says."""
         self._stale = False
@@ -172,28 +169,12 @@ class ConnectorScreen(DashboardScreen):
         self._full = self._full or full
         if not self.dashboard.opened.is_set():
             return  # the app says when the store is open
-        if self._looking:
-            self._again = True
-        elif not self._gone:
-            self._looking = True
-            self._stale = False
-            self.run_worker(self._look_now(), group="look", exit_on_error=False)
-
-    async def _look_now(self) -> None:
-        try:
-            while True:
-                self._again = False
-                await self._read()
-                if not self._again or self._gone:
-                    break
-        except SynctermError as error:
-            self.dashboard.notify_error(error)
-        except NoMatches:
-            return  # the screen was taken down while the store answered
-        finally:
-            self._looking = False
+        self._stale = False
+        self._looking.soon()
 
     async def _read(self) -> None:
+        if self._gone:
+            return
         rows = await self._host.call(lambda engine: engine.queries.connector_rows([self.connector_id]))
         row = rows.get(self.connector_id)
         if row is None:
@@ -312,13 +293,19 @@ class ConnectorScreen(DashboardScreen):
             state = self.check_action(name, ())
             if state is not False:
                 label = key_label(keys_of(ACTIONS[name], keymap)[0], ascii=self.dashboard.ascii)
-                keys.append(FooterKey(name, label, self._wording(name), enabled=bool(state)))
+                keys.append(FooterKey(name, label, self.wording(name), enabled=bool(state)))
         self._quick.set_keys(keys)
 
-    def _wording(self, action: str) -> str:
+    def targets(self) -> Sequence[str]:
+        return (self.connector_id,)
+
+    def menu_title(self) -> str:
+        return self.crumbs()[-1]
+
+    def wording(self, action: str) -> str:
         if action == "toggle_pause":
-            return "Resume" if self._row is not None and str(self._row.status) == "Paused" else "Pause"
-        return "Cancel" if action == "cancel" else ACTIONS[action].title
+            return "Resume" if self._row is not None and self._row.status == "Paused" else "Pause"
+        return "Cancel" if action == "cancel" else super().wording(action)
 
     # --- Tabs
 
@@ -365,31 +352,9 @@ class ConnectorScreen(DashboardScreen):
             return row.status_reason or "The set-up is not complete."
         return ""
 
-    async def _pressed(self, action: str) -> None:
-        await self.perform(action)
-
     @on(QuickActions.Pressed)
     async def _quick_action_pressed(self, event: QuickActions.Pressed) -> None:
-        await self._pressed(event.action)
-
-    def _start(self, action: str) -> None:
-        actions = self.dashboard.connector_actions
-        actions.start(getattr(actions, action)((self.connector_id,)))
-
-    def action_sync_now(self) -> None:
-        self._start("sync_now")
-
-    def action_cancel(self) -> None:
-        self._start("cancel")
-
-    def action_toggle_pause(self) -> None:
-        self._start("toggle_pause")
-
-    def action_historical_resync(self) -> None:
-        self._start("historical_resync")
-
-    def action_delete(self) -> None:
-        self._start("delete")
+        await self.perform(event.action)
 
     def action_approve_schema(self) -> None:
         self.dashboard.connector_actions.start(self._approve_schema())
@@ -432,19 +397,6 @@ class ConnectorScreen(DashboardScreen):
         if current == "history" and (key := self._history.table.cursor_key) is not None:
             return self._history.table.describe(key)
         return []
-
-    def action_menu(self) -> None:
-        choices = []
-        for name in CONNECTOR_MENU:
-            spec = ACTIONS[name]
-            reason = "" if self.check_action(name, ()) else self.full_reason_against(spec) or "Not in a read-only dashboard."
-            choices.append(Choice(name, self._wording(name), keys_of(spec, self.dashboard.settings.keymap)[0], reason=reason))
-
-        async def chosen(name: str | None) -> None:
-            if name is not None:
-                await self.perform(name)
-
-        self.app.push_screen(Menu(self.crumbs()[-1], choices, self.dashboard.glyphs), chosen)
 
     def action_refresh(self) -> None:
         self._look(full=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -218,16 +219,16 @@ class ConnectorActions:
             return
         self._app.copy_to_clipboard(text)
         first = text.partition("\n")[0]
-        self._app.notify(f"{first[:60]}{'…' if len(text) > 60 else ''}", title=f"Copied {what} to the terminal's clipboard")
+        self._app.notify(
+            f"{first[:60]}{self._app.glyphs.ellipsis if len(text) > len(first[:60]) else ''}",
+            title=f"Copied {what} to the terminal's clipboard",
+        )
 
     async def export(self, wanted: ConnectorQuery, folder: Path, file_format: str) -> None:
         """Write all rows of a query to a new file in the folder; `file_format` is `csv` or `json`."""
         keys = await self._call(lambda engine: engine.queries.connector_keys(wanted))
-        rows: list[ConnectorRow] = []
-        for start in range(0, len(keys), ROWS_AT_ONCE):
-            part = keys[start : start + ROWS_AT_ONCE]
-            found = await self._call(lambda engine, part=part: engine.queries.connector_rows(part))  # type: ignore[misc]
-            rows += [found[key] for key in part if key in found]
+        found = await self._found(keys)
+        rows = [found[key] for key in keys if key in found]
         try:
             path = await asyncio.to_thread(write, rows, folder, self._app.now(), file_format)
         except OSError as error:
@@ -244,16 +245,20 @@ class ConnectorActions:
 
     async def _rows(self, ids: Sequence[str]) -> list[ConnectorRow]:
         """The rows of those connectors as they are now; the ones that have gone are reported, not replaced."""
-        found: dict[str, ConnectorRow] = {}
-        for start in range(0, len(ids), ROWS_AT_ONCE):
-            part = list(ids[start : start + ROWS_AT_ONCE])
-            found |= await self._call(lambda engine, part=part: engine.queries.connector_rows(part))  # type: ignore[misc]
+        found = await self._found(ids)
         gone = len(set(ids)) - len(found)
         if gone:
             self._app.notify(
                 f"{count(gone)} of {count(len(set(ids)))} {'does' if gone == 1 else 'do'} not exist any more.", severity="warning"
             )
         return [found[connector_id] for connector_id in dict.fromkeys(ids) if connector_id in found]
+
+    async def _found(self, ids: Sequence[str]) -> dict[str, ConnectorRow]:
+        """The rows of those connectors that exist, by id; asked for in parts, so that others have their turn in between."""
+        found: dict[str, ConnectorRow] = {}
+        for start in range(0, len(ids), ROWS_AT_ONCE):
+            found |= await self._call(partial(_connector_rows, ids=list(ids[start : start + ROWS_AT_ONCE])))
+        return found
 
     async def _confirm(
         self,
@@ -267,8 +272,7 @@ class ConnectorActions:
         targets = [Target(row.id, row.name) for row in rows]
         lines = [line for line in consequences if line]
         dialog = Confirm(verb, targets, consequences=lines, dangerous=dangerous, must_type=must_type, ascii=self._app.ascii)
-        answer = await self._app.push_screen_wait(dialog)
-        return answer
+        return await self._app.push_screen_wait(dialog)
 
     @staticmethod
     def _sharing(names: Sequence[str]) -> str:
@@ -297,3 +301,7 @@ class ConnectorActions:
         if len(refused) > REFUSALS_SHOWN:
             lines.append(f"and {count(len(refused) - REFUSALS_SHOWN)} more were refused.")
         self._app.notify("\n".join(lines), title=title, severity="warning" if refused else "information")
+
+
+async def _connector_rows(engine: Engine, ids: Sequence[str]) -> Mapping[str, ConnectorRow]:
+    return await engine.queries.connector_rows(ids)

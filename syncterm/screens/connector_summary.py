@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from syncterm.engine.adapters import DESTINATIONS_GROUP, SOURCES_GROUP, adapter_class
 from syncterm.engine.errors import ErrorClass, SynctermError
 from syncterm.engine.model import Activity, Outcome, SyncState
-from syncterm.text import NOTHING, Glyphs, ago, byte_size, clean, count, duration, fit, until, width
+from syncterm.text import NOTHING, Glyphs, ago, byte_size, clean, duration, fit, until, width
 from syncterm.widgets.lines import Line
 
 if TYPE_CHECKING:

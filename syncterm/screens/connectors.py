@@ -14,10 +14,10 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
-from syncterm.actions import ACTIONS, CONNECTOR_MENU, Argument, Group, Scope, bindings, keys_of
+from syncterm.actions import ACTIONS, Argument, Group, Scope, bindings
 from syncterm.engine.events import Change
 from syncterm.engine.model import Activity
-from syncterm.screens.base import DashboardScreen
+from syncterm.screens.acting import ActingScreen
 from syncterm.screens.connector_details import ConnectorDetails
 from syncterm.screens.connector_rows import (
     FILTER_FIELDS,
@@ -60,11 +60,11 @@ class ConnectorTable(LiveTable):
     ]
 
 
-class ConnectorsScreen(DashboardScreen):
+class ConnectorsScreen(ActingScreen):
     """The main screen."""
 
     SCOPE = Scope.CONNECTORS
-    BINDINGS: ClassVar[list[BindingType]] = [binding for binding in bindings(Scope.CONNECTORS) if binding.id != "open"]  # type: ignore[union-attr]  # all are Binding
+    BINDINGS: ClassVar[list[BindingType]] = [binding for binding in bindings(Scope.CONNECTORS) if binding.id != "open"]
 
     def __init__(self) -> None:
         super().__init__(id="connectors")
@@ -199,10 +199,6 @@ class ConnectorsScreen(DashboardScreen):
         self.update_header()
         self.refresh_bindings()
 
-    @on(LiveTable.LoadFailed)
-    def _load_failed(self, event: LiveTable.LoadFailed) -> None:
-        self.notify(str(event.error), title="The rows could not be read", severity="error")
-
     def _fetched(self) -> None:
         self.call_later(self._show_details)
         self.call_later(self.refresh_bindings)
@@ -222,7 +218,7 @@ class ConnectorsScreen(DashboardScreen):
             return "" if until is not None and until > self.dashboard.now() else "Nothing was deleted in the last ten minutes."
         if action in ("undo", "details") or (ACTIONS[action].group is not Group.CONNECTOR and action != "yank"):
             return ""
-        ids = self.table.targets()
+        ids = self.targets()
         if not ids:
             return "There is no connector under the cursor."
         if action == "cancel":
@@ -356,6 +352,25 @@ class ConnectorsScreen(DashboardScreen):
 
     # --- Connectors
 
+    def targets(self) -> Sequence[str]:
+        return self.table.targets()
+
+    @property
+    def _target(self) -> ConnectorRow | None:
+        """The row of the one connector that an action applies to; None where there are several."""
+        ids = self.targets()
+        return self.records.get(ids[0]) if len(ids) == 1 else None
+
+    def menu_title(self) -> str:
+        row = self._target
+        return row.name if row is not None else f"{count(len(self.targets()))} connectors"
+
+    def wording(self, action: str) -> str:
+        row = self._target
+        if action == "toggle_pause" and row is not None:
+            return "Resume" if row.status == "Paused" else "Pause"
+        return super().wording(action)
+
     def action_open(self) -> None:
         if (key := self.table.cursor_key) is not None:
             self.dashboard.open_connector(key)
@@ -367,26 +382,6 @@ class ConnectorsScreen(DashboardScreen):
         if (key := self.table.cursor_key) is not None:
             self.dashboard.open_connector(key, tab="logs")
 
-    def action_sync_now(self) -> None:
-        self._start("sync_now")
-
-    def action_cancel(self) -> None:
-        self._start("cancel")
-
-    def action_toggle_pause(self) -> None:
-        self._start("toggle_pause")
-
-    def action_historical_resync(self) -> None:
-        self._start("historical_resync")
-
-    def action_delete(self) -> None:
-        self._start("delete")
-
-    def _start(self, action: str) -> None:
-        # The ids as they are at the key press; what happens to the table meanwhile changes nothing.
-        actions = self.dashboard.connector_actions
-        actions.start(getattr(actions, action)(tuple(self.table.targets())))
-
     def action_check(self) -> None:
         if (key := self.table.cursor_key) is not None:
             actions = self.dashboard.connector_actions
@@ -395,24 +390,6 @@ class ConnectorsScreen(DashboardScreen):
     def action_undo(self) -> None:
         actions = self.dashboard.connector_actions
         actions.start(actions.undo())
-
-    def action_menu(self) -> None:
-        ids = self.table.targets()
-        row = self.records.get(ids[0]) if len(ids) == 1 else None
-        title = row.name if row is not None else f"{count(len(ids))} connectors"
-        choices: list[Choice] = []
-        for name in CONNECTOR_MENU:
-            spec = ACTIONS[name]
-            state = self.check_action(name, ())
-            wording = spec.title if name != "toggle_pause" or row is None else "Resume" if row.status == "Paused" else "Pause"
-            reason = "" if state else self.full_reason_against(spec) or "Not in a read-only dashboard."
-            choices.append(Choice(name, wording, keys_of(spec, self.dashboard.settings.keymap)[0], reason=reason))
-
-        async def chosen(name: str | None) -> None:
-            if name is not None:
-                await self.perform(name)
-
-        self.app.push_screen(Menu(title, choices, self.dashboard.glyphs), chosen)
 
     def on_live_table_menu_requested(self) -> None:
         self.action_menu()

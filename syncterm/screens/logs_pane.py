@@ -108,7 +108,7 @@ class LogsPane(Vertical):
 
     def _scrolled(self, y: float) -> None:
         if y < 1:
-            self.run_worker(self.fetch_older(), group="older", exit_on_error=False)
+            self.screen.run_worker(self.fetch_older(), group="older", exit_on_error=False)
 
     def clear_filter(self) -> bool:
         """Close the filter line; False where it was closed."""

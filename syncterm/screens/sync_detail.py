@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.css.query import NoMatches
 from textual.widgets import ContentSwitcher
 
-from syncterm.actions import ACTIONS, Scope, bindings
-from syncterm.engine.errors import SynctermError
+from syncterm.actions import Scope, bindings
 from syncterm.engine.model import Outcome, StreamCounts, SyncState
 from syncterm.screens.base import DashboardScreen
 from syncterm.screens.connector_summary import LABEL_CELLS, REMEDIES, labelled, life_line, wrapped
 from syncterm.screens.logs_pane import LogsPane
+from syncterm.screens.looking import Looking
 from syncterm.text import NOTHING, Glyphs, ago, byte_size, clean, count, duration, fit, width
 from syncterm.widgets.balance import balance_within
 from syncterm.widgets.history_table import OUTCOME_LOOKS, started_text, status_cell, trigger_text
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     from syncterm.engine.host import EngineHost
     from syncterm.engine.queries import AttemptRow, FailedRecordRow, LogLine, StreamResultRow, SyncDetail
 
-OWN_ACTIONS = frozenset({"cancel", "yank", "refresh", "previous_tab", "next_tab", "logs"})
-"""Of a connector's actions, those that a sync has too."""
 TABS = (("streams", "Streams"), ("attempts", "Attempts"), ("records", "Failed Records"), ("logs", "Logs"))
 ERROR_LINES = 4
 RECORD_LINES = 4
@@ -150,10 +147,8 @@ def _terms(counts: StreamCounts) -> dict[str, int]:
 class SyncDetailScreen(DashboardScreen):
     """One sync, live while it runs."""
 
-    SCOPE = Scope.CONNECTOR
-    BINDINGS: ClassVar[list[BindingType]] = [
-        binding for binding in bindings(Scope.CONNECTOR) if isinstance(binding, Binding) and binding.action in OWN_ACTIONS
-    ]
+    SCOPE = Scope.SYNC
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.SYNC)]
 
     DEFAULT_CSS = """
     SyncDetailScreen {
@@ -169,8 +164,7 @@ class SyncDetailScreen(DashboardScreen):
         self._host = host
         self.sync_id = sync_id
         self._detail: SyncDetail | None = None
-        self._looking = False
-        self._again = False
+        self._looking = Looking(self, self._read)
         self._stale = False
 
     # --- Picture
@@ -223,25 +217,8 @@ class SyncDetailScreen(DashboardScreen):
             self._stale = True
 
     def _look(self) -> None:
-        if self._looking:
-            self._again = True
-        else:
-            self._looking, self._stale = True, False
-            self.run_worker(self._look_now(), group="look", exit_on_error=False)
-
-    async def _look_now(self) -> None:
-        try:
-            while True:
-                self._again = False
-                await self._read()
-                if not self._again:
-                    break
-        except SynctermError as error:
-            self.dashboard.notify_error(error)
-        except NoMatches:
-            return  # the screen was taken down while the store answered
-        finally:
-            self._looking = False
+        self._stale = False
+        self._looking.soon()
 
     async def _read(self) -> None:
         detail = await self._host.call(lambda engine: engine.queries.sync(self.sync_id))
@@ -386,12 +363,6 @@ class SyncDetailScreen(DashboardScreen):
         self.show_tab(event.tab)
 
     # --- Actions
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        spec = ACTIONS.get(action)
-        if spec is not None and Scope.CONNECTOR in spec.scopes and action not in OWN_ACTIONS:
-            return False
-        return super().check_action(action, parameters)
 
     def reason_against(self, action: str) -> str:
         if action == "cancel" and (self._detail is None or self._detail.row.state is SyncState.COMPLETED):

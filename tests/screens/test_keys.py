@@ -17,6 +17,7 @@ from syncterm.screens.connectors import ConnectorsScreen, ConnectorTable
 from syncterm.screens.help import HelpScreen
 from syncterm.screens.menu import ChoiceList, Menu, Ticks
 from syncterm.screens.palette import PaletteScreen
+from syncterm.screens.sync_detail import SyncDetailScreen
 from syncterm.settings import Settings
 from syncterm.widgets.confirm import Confirm
 from syncterm.widgets.filter_bar import FilterBar
@@ -51,6 +52,7 @@ def test_every_binding_of_ours_has_an_id() -> None:
         Ticks,
         ChoiceList,
         ConnectorScreen,
+        SyncDetailScreen,
     ):
         for binding in owner.BINDINGS:
             assert isinstance(binding, Binding)
@@ -58,7 +60,12 @@ def test_every_binding_of_ours_has_an_id() -> None:
 
 
 def test_every_entry_of_the_registry_has_its_method_where_it_lives() -> None:
-    owners = {Scope.APP: SyncTermApp, Scope.CONNECTORS: ConnectorsScreen, Scope.CONNECTOR: ConnectorScreen}
+    owners = {
+        Scope.APP: SyncTermApp,
+        Scope.CONNECTORS: ConnectorsScreen,
+        Scope.CONNECTOR: ConnectorScreen,
+        Scope.SYNC: SyncDetailScreen,
+    }
     for spec in ACTIONS.values():
         for scope in spec.scopes:
             if not spec.missing:
