@@ -165,7 +165,7 @@ class Engine:
         self.notify(EVERYTHING)
         if self._settings.schedule:
             self._scheduler = Scheduler(self.database, self.clock, self._clockwork, self._queued, self._advanced)
-            await self._scheduler.run_due()
+            await self._scheduler.begin()
 
     async def _step_down(self, reason: str) -> None:
         dispatcher, self._dispatcher, self._scheduler = self._dispatcher, None, None

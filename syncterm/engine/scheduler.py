@@ -11,17 +11,18 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, func, or_, select, type_coerce, update
 
 from syncterm.engine.clock import Clock
 from syncterm.engine.clockwork import Clockwork
 from syncterm.engine.connector_setup import anchor_of, schedule_of
+from syncterm.engine.errors import SynctermError
 from syncterm.engine.failpoint import reach
-from syncterm.engine.lifecycle import insert_sync
-from syncterm.engine.model import Activity, Reason, Trigger
+from syncterm.engine.lifecycle import insert_sync, touch
+from syncterm.engine.model import Activity, Reason, ScheduleKind, Trigger
 from syncterm.engine.schedule import missed, next_fire
 from syncterm.engine.store.database import Database
-from syncterm.engine.store.tables import CHANGE_SEQUENCE, connectors
+from syncterm.engine.store.tables import CHANGE_SEQUENCE, EPOCH, BigInteger, connectors
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,11 @@ CLAIM_SIZE = 50
 """Due connectors a write transaction takes: a few milliseconds of the loop."""
 LONGEST_SLEEP = timedelta(hours=1)
 """The wake-up never lies further ahead, so that a clock that was set back is noticed."""
+MISSED_COUNTED = 50
+"""Missed fire times of a cron expression are counted up to this many: some 5 ms of the loop a connector."""
+FAR_AHEAD = timedelta(days=1)
+"""A cron connector that is due later than this is looked at again when an engine begins, for the clock may have been set back."""
+_MILLISECOND = timedelta(milliseconds=1)
 CLOCK_SLACK = timedelta(seconds=1)
 """How late the wake-up may be before the clock is suspected."""
 WAKE_UP = "due"
@@ -62,6 +68,13 @@ class Scheduler:
         self._queued = queued
         self._advanced = advanced
         self._earliest: datetime | None = None
+        self._looked = clock.now(), clock.monotonic()
+
+    async def begin(self) -> None:
+        """Queue what is due, after due times that a wrong clock moved too far ahead were brought back."""
+        self._earliest = self._clock.now()
+        await self._bring_back(FAR_AHEAD)
+        await self.run_due()
 
     async def run_due(self) -> int:
         """Queue a sync for every connector that is due, then set the wake-up; the number of connectors that were due.
@@ -76,7 +89,15 @@ class Scheduler:
         return total
 
     async def notice_clock(self) -> None:
-        """Run what is due where the clock went ahead of the wake-up: it was set, or the machine slept."""
+        """Run what is due where the clock went ahead of the wake-up: it was set, or the machine slept.
+
+        Where it was set back, compute due times anew: what fired by the wrong clock would be silent until it is that late again.
+        """
+        (now_before, elapsed_before), now, elapsed = self._looked, self._clock.now(), self._clock.monotonic()
+        if now_before + timedelta(seconds=elapsed - elapsed_before) - now > CLOCK_SLACK:
+            await self._bring_back(timedelta())
+            await self.set_wake_up()
+        self._looked = now, elapsed
         if self._earliest is not None and self._earliest + CLOCK_SLACK <= self._clock.now():
             await self.run_due()
 
@@ -91,6 +112,36 @@ class Scheduler:
         wait = min(max(earliest - now, timedelta()), LONGEST_SLEEP) if earliest is not None else LONGEST_SLEEP
         self._clockwork.after(wait, self.run_due, WAKE_UP)
 
+    async def _bring_back(self, slack: timedelta) -> None:
+        """Let no connector be due later than its schedule says from now on; of cron ones those that are due after `slack`."""
+        now = self._clock.now()
+        instant = type_coerce(connectors.c.next_fire_at, BigInteger)
+        too_far = or_(
+            and_(
+                connectors.c.schedule_kind == ScheduleKind.INTERVAL,
+                instant - connectors.c.schedule_every_ms > (now - EPOCH) // _MILLISECOND,
+            ),
+            and_(connectors.c.schedule_kind == ScheduleKind.CRON, connectors.c.next_fire_at > now + slack),
+        )
+        last = ""
+        while True:
+            async with self._database.write() as connection:
+                found = (
+                    await connection.execute(
+                        select(connectors).where(too_far, connectors.c.id > last).order_by(connectors.c.id).limit(CLAIM_SIZE)
+                    )
+                ).all()
+                for row in found:
+                    due = next_fire_of(row, now)
+                    if due is not None and due < row.next_fire_at:
+                        await connection.execute(
+                            update(connectors).where(connectors.c.id == row.id).values(next_fire_at=due, changed_at=CHANGE_SEQUENCE)
+                        )
+            if not found:
+                return
+            last = found[-1].id
+            self._advanced([row.id for row in found])
+
     async def _claim(self) -> int:
         now = self._clock.now()
         queued, advanced = [], []
@@ -104,7 +155,15 @@ class Scheduler:
                 )
             ).all()
             for row in due:
-                values: dict[str, Any] = {"next_fire_at": next_fire_of(row, now)}
+                try:
+                    values: dict[str, Any] = {"next_fire_at": next_fire_of(row, now)}
+                except (SynctermError, ValueError) as error:  # a zone that this machine does not know: nobody else waits for it
+                    logger.warning("Connector %r has a schedule that cannot be computed: %s", row.name, error)
+                    reason = f"its schedule cannot be computed: {error}"
+                    values = {"next_fire_at": None, "configuration_complete": False, "incomplete_reason": reason}
+                    await touch(connection, row.id, values)
+                    advanced.append(row.id)
+                    continue
                 runnable = row.paused_by is None and row.deleted_at is None and row.configuration_complete
                 skipped = missed(
                     schedule_of(row),
@@ -112,6 +171,7 @@ class Scheduler:
                     now,
                     anchor=anchor_of(row),
                     offset=timedelta(milliseconds=row.offset_ms),
+                    limit=MISSED_COUNTED,
                 )
                 if not runnable:
                     values["next_fire_at"] = None
