@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -86,7 +87,8 @@ class EngineHost:
         """End the engine and its thread; whether it ended in time (seconds)."""
         self._stop_asked.set()
         if self._loop is not None and self._finish is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._finish.set)
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                self._loop.call_soon_threadsafe(self._finish.set)
         if self._thread.ident is not None:
             self._thread.join(timeout)
         return not self._thread.is_alive()
