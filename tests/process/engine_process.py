@@ -104,6 +104,11 @@ def engine_processes() -> Iterator[Starter]:
                 engine.kill()
 
 
+def state_of(pid: int) -> str:
+    """The state of a process as `ps` tells it: T where it is frozen."""
+    return subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout.strip()[:1]
+
+
 def store_rows(folder: Path, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
     """Rows of a query on a workspace's store, read by plain SQLite beside the engines."""
     with closing(sqlite3.connect(f"file:{Workspace(folder).store_path}?mode=ro", uri=True, timeout=30)) as connection:

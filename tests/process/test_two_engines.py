@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from tests.process.engine_process import (
     Console,
     Starter,
     make_due,
+    state_of,
     store_rows,
     store_value,
     wait_completed,
@@ -25,11 +25,6 @@ RECORDS = 500
 ROUNDS = 5
 """How often a test starts two engines at once; there are four such tests."""
 FIELDS = (Field("id", LogicalType("int64")),)
-
-
-def state_of(pid: int) -> str:
-    """The state of a process as `ps` tells it: T where it is frozen."""
-    return subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout.strip()[:1]
 
 
 def document(target: DestinationHarness, schedule: str) -> str:
