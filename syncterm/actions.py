@@ -81,6 +81,7 @@ class ActionSpec:
 
 APP = frozenset({Scope.APP})
 TABLE = frozenset({Scope.CONNECTORS})
+DETAIL = frozenset({Scope.CONNECTOR})
 BOTH = frozenset({Scope.CONNECTORS, Scope.CONNECTOR})
 EVERY_SCREEN = BOTH | {Scope.SYNC}
 
@@ -167,6 +168,16 @@ _SPECS = (
         argument=Argument.CONNECTOR,
     ),
     ActionSpec(
+        "approve_schema",
+        "A",
+        "Approve schema",
+        "Accept the schema change that waits, after showing it.",
+        Group.CONNECTOR,
+        DETAIL,
+        role=Role.USER,
+        word="approve",
+    ),
+    ActionSpec(
         "delete",
         "D,delete",
         "Delete",
@@ -222,6 +233,7 @@ _SPECS = (
     ActionSpec(
         "pause_display", "p", "Pause display", "Freeze the picture; syncs go on. Again to go on.", Group.VIEW, TABLE, word="freeze"
     ),
+    ActionSpec("zoom", "z,plus", "Zoom", "Give the whole screen to the tab, and back.", Group.VIEW, DETAIL),
     ActionSpec("refresh", "R,ctrl+r", "Refresh", "Read everything shown from the store again.", Group.VIEW, EVERY_SCREEN),
     ActionSpec("previous_tab", "left_square_bracket", "Previous tab", "The tab to the left.", Group.VIEW, EVERY_SCREEN),
     ActionSpec("next_tab", "right_square_bracket", "Next tab", "The tab to the right.", Group.VIEW, EVERY_SCREEN),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.signal import Signal
+from textual.worker import Worker, WorkerState
 
 from syncterm.account import account_name
 from syncterm.actions import ACTIONS, Argument, Scope, bindings, clashes
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 
     from syncterm.engine.engine import Engine
     from syncterm.engine.host import EngineHost
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -310,6 +314,17 @@ class SyncTermApp(Dashboard, inherit_bindings=False):
 
     def notify_error(self, error: SynctermError) -> None:
         self.notify(error.remedy or str(error.error_class), title=error.message, severity="error", timeout=ERROR_TIMEOUT)
+
+    def report(self, error: BaseException | None) -> None:
+        if isinstance(error, SynctermError):
+            self.notify_error(error)
+        else:
+            logger.error("Work behind the screens failed.", exc_info=error)
+            self.notify(f"{type(error).__name__}: {error}", title="A defect of syncterm", severity="error")
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.state is WorkerState.ERROR:
+            self.report(event.worker.error)
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         super()._display(screen, self._frame.reduce(renderable))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -13,15 +12,12 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from syncterm.actions import ACTIONS, ActionSpec, Scope, allowed, in_scope, key_label, keys_of
-from syncterm.engine.errors import SynctermError
 from syncterm.widgets.footer import Footer, FooterKey
 from syncterm.widgets.header import Badge, Header
 from syncterm.widgets.live_table import LiveTable
 
 if TYPE_CHECKING:
     from syncterm.screens.dashboard import Dashboard
-
-logger = logging.getLogger(__name__)
 
 PINNED = ("palette", "help", "quit")
 """Actions that keep their place at the right of the footer."""
@@ -125,18 +121,11 @@ class DashboardScreen(Screen[None]):
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         if event.state is WorkerState.ERROR:
-            self._report(event.worker.error)
+            self.dashboard.report(event.worker.error)
 
     @on(LiveTable.LoadFailed)
     def _rows_not_read(self, event: LiveTable.LoadFailed) -> None:
-        self._report(event.error)
-
-    def _report(self, error: BaseException | None) -> None:
-        if isinstance(error, SynctermError):
-            self.dashboard.notify_error(error)
-        else:
-            logger.error("The screen %s failed.", type(self).__name__, exc_info=error)
-            self.notify(f"{type(error).__name__}: {error}", title="This view failed by a defect", severity="error")
+        self.dashboard.report(event.error)
 
     # --- Actions
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import ContentSwitcher
@@ -69,11 +69,7 @@ class ConnectorScreen(ActingScreen):
     """One connector."""
 
     SCOPE = Scope.CONNECTOR
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(Scope.CONNECTOR),
-        Binding("z,plus", "zoom", "Zoom", show=False, id="connector.zoom", tooltip="Give the whole screen to the tab, and back"),
-        Binding("A", "approve_schema", "Approve schema change", show=False, id="connector.approve_schema"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.CONNECTOR)]
 
     DEFAULT_CSS = """
     ConnectorScreen {
@@ -345,7 +341,9 @@ class ConnectorScreen(ActingScreen):
     def reason_against(self, action: str) -> str:
         row = self._row
         if row is None:
-            return "The connector is still being read." if action in (*QUICK, "delete", "yank", "menu") else ""
+            return "The connector is still being read." if action in (*QUICK, "approve_schema", "delete", "yank", "menu") else ""
+        if action == "approve_schema" and (self._picture is None or self._picture.detail.schema_change is None):
+            return "No schema change waits for approval."
         if action == "cancel" and row.activity == Activity.IDLE:
             return "No sync runs or waits."
         if action in ("sync_now", "historical_resync") and str(row.status) == "Incomplete":
@@ -363,7 +361,6 @@ class ConnectorScreen(ActingScreen):
         """Accept the schema change that waits, after showing it."""
         picture = self._picture
         if picture is None or picture.detail.schema_change is None:
-            self.notify("No schema change waits for approval.", severity="warning")
             return
         shown = [plain(line).strip() for line in change_lines(picture.detail, 500, self.dashboard.glyphs)]
         question = Confirm(

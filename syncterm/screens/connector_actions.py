@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -16,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from syncterm.engine.errors import SynctermError
 from syncterm.engine.model import Activity
 from syncterm.engine.operation_results import IfRunning, OperationResult
 from syncterm.screens.connector_export import plain, write
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from syncterm.engine.engine import Engine
     from syncterm.engine.queries import ConnectorQuery, ConnectorRow
     from syncterm.screens.dashboard import Dashboard
-
-logger = logging.getLogger(__name__)
 
 CLIPBOARD_LIMIT = 75_000  # bytes; terminals and tmux drop longer OSC 52 sequences, some of them silently
 REFUSALS_SHOWN = 4
@@ -48,17 +44,8 @@ class ConnectorActions:
         self.undo_until: datetime | None = None
 
     def start(self, action: Coroutine[Any, Any, None]) -> None:
-        """Run an action in a worker; whatever goes wrong becomes a toast."""
-        self._app.run_worker(self._guarded(action), group="connector-actions", exit_on_error=False)
-
-    async def _guarded(self, action: Coroutine[Any, Any, None]) -> None:
-        try:
-            await action
-        except SynctermError as error:
-            self._app.notify_error(error)
-        except Exception as error:
-            logger.exception("An action failed.")
-            self._app.notify(f"{type(error).__name__}: {error}", title="This action failed by a defect", severity="error")
+        """Run an action in a worker of the app, which says what goes wrong."""
+        self._app.run_worker(action, group="connector-actions", exit_on_error=False)
 
     # --- The six of the menu, and cancel
 

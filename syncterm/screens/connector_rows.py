@@ -278,7 +278,7 @@ def connector_query(query: TableQuery) -> ConnectorQuery:
     from syncterm.engine.queries import ConnectorQuery
     from syncterm.engine.status import ConnectorStatus
 
-    statuses = set(query.filters.get("statuses", ()))  # type: ignore[call-overload]  # put there by this screen
+    statuses = set(query.filters.get("statuses", ()))
     fields: dict[str, str] = {}
     words: list[Term] = []
     for term in Filter.parse(query.text, FILTER_FIELDS).terms:

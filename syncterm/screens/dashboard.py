@@ -66,6 +66,10 @@ class Dashboard(App[None], inherit_bindings=False):
         """Say what failed, why, and what to do next."""
         raise NotImplementedError
 
+    def report(self, error: BaseException | None) -> None:
+        """Say what went wrong behind the screens: an error with its remedy, a defect also in the log."""
+        raise NotImplementedError
+
     def remember(self, screen: str, **values: object) -> None:
         """Keep these values for the next start; a failure is said, not fatal."""
         raise NotImplementedError

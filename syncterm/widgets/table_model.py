@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 LEAD = 2
 """Cells before the first column: the cursor's glyph and the mark's glyph."""
@@ -73,7 +73,7 @@ class TableQuery:
     sort: str | None = None
     """A column's id; None is the source's own order."""
     descending: bool = False
-    filters: Mapping[str, object] = field(default_factory=dict)
+    filters: Mapping[str, Any] = field(default_factory=dict)
     """Further conditions, by names the source knows."""
 
 

@@ -245,7 +245,7 @@ async def test_a_deleted_connector_says_so_and_goes_back(stage: Stage) -> None:
     async with opened(stage) as pilot:
         await change(pilot, deleted_at=NOW)
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectorsScreen))
-        assert any("billing-pg was deleted" in toast for toast in toasts(application(pilot)))
+        await until(pilot, lambda: any("billing-pg was deleted" in toast for toast in toasts(application(pilot))))
 
 
 async def test_a_connector_deleted_under_a_dialog_goes_back_when_the_dialog_closes(stage: Stage) -> None:

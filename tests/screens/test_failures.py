@@ -17,7 +17,7 @@ from tests.screens.conftest import Stage, toasts, until
     ("error", "toast", "logged"),
     [
         (StoreError("The disk is full.", remedy="Free some space."), "The disk is full.: Free some space.", 0),
-        (KeyError("[red]x"), "This view failed by a defect: KeyError: '[red]x'", 1),
+        (KeyError("[red]x"), "A defect of syncterm: KeyError: '[red]x'", 1),
     ],
 )
 @pytest.mark.parametrize("by_table", [True, False])
@@ -32,7 +32,7 @@ async def test_a_failure_becomes_a_toast(
         assert isinstance(app, SyncTermApp)
         screen = app.screen
         assert isinstance(screen, DashboardScreen)
-        with caplog.at_level(logging.ERROR, "syncterm.screens"):
+        with caplog.at_level(logging.ERROR, "syncterm.app"):
             if by_table:
                 table = screen.query_one(LiveTable)
                 table.post_message(LiveTable.LoadFailed(table, error))
