@@ -186,7 +186,7 @@ class Attempt:
             name, stream.config.sync_mode, ACTION_OF_MODE[stream.config.sync_mode], StreamCounts(), Outcome.FAILED, before, before,
             started_at=started,
         )  # fmt: skip
-        full = stream.config.sync_mode is SyncMode.REPLACE or stream.resync_requested
+        full = stream.config.sync_mode is SyncMode.REPLACE or self._resync or stream.resync_requested
         if held is not None and held.sync_id == self.sync_id:
             # Whether that load answered a request that is open now is known only where the sync as a whole was meant to.
             full = self._resync

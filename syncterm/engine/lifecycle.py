@@ -257,8 +257,7 @@ async def finish_stream(connection: AsyncConnection, sync_id: str, connector_id:
     """Record how a stream of a sync ended; after success its cursor is cached and versioned.
 
     Args:
-        full: whether this sync has replaced all that was there. That answers the request for a historical re-sync, unless
-            another one was asked for since: a sync of that reason waits then.
+        full: whether this sync has replaced all that was there, as a changed set-up may have asked for.
     """
     await prepare_stream(connection, sync_id, result)
     duration = None
@@ -283,20 +282,9 @@ async def finish_stream(connection: AsyncConnection, sync_id: str, connector_id:
         .values(cursor=result.cursor_after)
     )
     if full:
-        again = (
-            select(syncs.c.id)
-            .where(
-                OPEN_SYNC,
-                syncs.c.connector_id == connector_id,
-                syncs.c.id != sync_id,
-                syncs.c.reason == Reason.HISTORICAL_RESYNC,
-                syncs.c.cancel_requested_at.is_(None),
-            )
-            .exists()
-        )
         await connection.execute(
             update(streams)
-            .where(streams.c.connector_id == connector_id, streams.c.name == result.stream, ~again)
+            .where(streams.c.connector_id == connector_id, streams.c.name == result.stream)
             .values(resync_requested=False)
         )
     if result.cursor_after is not None and result.cursor_after != result.cursor_before:
@@ -410,8 +398,6 @@ async def finish(connection: AsyncConnection, sync_id: str, now: datetime, endin
             "last_error_message": message if ending.outcome is Outcome.FAILED else None,
         }
         values |= _streak(connector, ending, now)
-    if ending.outcome is Outcome.CANCELLED and sync.reason == Reason.HISTORICAL_RESYNC:
-        await _withdraw_resync(connection, sync.connector_id)
     await touch(connection, sync.connector_id, values)
     await record_finished(
         connection,
@@ -429,21 +415,6 @@ async def finish(connection: AsyncConnection, sync_id: str, now: datetime, endin
     if values:
         paused = "paused_by" in values or connector.paused_by is not None
         await _queue_what_waited(connection, connector, sync_id, now, paused=paused)
-
-
-async def _withdraw_resync(connection: AsyncConnection, connector_id: str) -> None:
-    """A re-sync that was cancelled is not wanted any more, unless another one waits."""
-    waiting = (
-        select(syncs.c.id)
-        .where(
-            OPEN_SYNC,
-            syncs.c.connector_id == connector_id,
-            syncs.c.reason == Reason.HISTORICAL_RESYNC,
-            syncs.c.cancel_requested_at.is_(None),
-        )
-        .exists()
-    )
-    await connection.execute(update(streams).where(streams.c.connector_id == connector_id, ~waiting).values(resync_requested=False))
 
 
 def _streak(connector: Any, ending: Ending, now: datetime) -> dict[str, Any]:

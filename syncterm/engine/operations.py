@@ -88,9 +88,6 @@ class Operations:
 
         async def one(connection: AsyncConnection, row: Any) -> str:
             self._require_complete(row)
-            await connection.execute(
-                update(streams).where(streams.c.connector_id == row.id, streams.c.selected).values(resync_requested=True)
-            )
             queued = await self._queue(connection, actor, row, Reason.HISTORICAL_RESYNC, IfRunning.QUEUE)
             return f"Historical re-sync: {queued[0].lower()}{queued[1:]}"
 

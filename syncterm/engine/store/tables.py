@@ -227,7 +227,7 @@ streams = Table(
     Column("schema_fingerprint", String(16)),  # schema.fingerprint of what was last approved or applied
     Column("schema", Text),  # that schema, as Catalog.to_text() of one stream
     Column("cursor", Text),  # cache of what the destination holds
-    Column("resync_requested", Boolean, nullable=False, default=False),  # a historical re-sync is wanted and not yet published
+    Column("resync_requested", Boolean, nullable=False, default=False),  # a changed set-up needs everything read again
 )
 
 syncs = Table(
