@@ -12,7 +12,7 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from syncterm.actions import ACTIONS, ActionSpec, Scope, allowed, in_scope, key_label, keys_of
-from syncterm.widgets.footer import Footer, FooterKey
+from syncterm.widgets.footer import Footer, FooterKey, KeyLine
 from syncterm.widgets.header import Badge, Header
 from syncterm.widgets.live_table import LiveTable
 
@@ -110,7 +110,7 @@ class DashboardScreen(Screen[None]):
                 keys.append(FooterKey(spec.id, label, spec.footer, enabled=bool(state), pinned=spec.id in PINNED))
         return keys
 
-    async def on_footer_pressed(self, event: Footer.Pressed) -> None:
+    async def on_key_line_pressed(self, event: KeyLine.Pressed) -> None:
         await self.perform(event.action)
 
     def on_header_pressed(self, event: Header.Pressed) -> None:

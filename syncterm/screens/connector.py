@@ -34,10 +34,9 @@ from syncterm.screens.schema_pane import SchemaPane, change_lines
 from syncterm.text import clean
 from syncterm.widgets.confirm import Confirm, Target
 from syncterm.widgets.flow import Flow, Throughput
-from syncterm.widgets.footer import FooterKey
+from syncterm.widgets.footer import FooterKey, QuickActions
 from syncterm.widgets.header import Badge
 from syncterm.widgets.lines import Line, Lines, plain
-from syncterm.widgets.quick_actions import QuickActions
 from syncterm.widgets.tab_strip import TabStrip
 
 if TYPE_CHECKING:
@@ -349,10 +348,6 @@ class ConnectorScreen(ActingScreen):
         if action in ("sync_now", "historical_resync") and str(row.status) == "Incomplete":
             return row.status_reason or "The set-up is not complete."
         return ""
-
-    @on(QuickActions.Pressed)
-    async def _quick_action_pressed(self, event: QuickActions.Pressed) -> None:
-        await self.perform(event.action)
 
     def action_approve_schema(self) -> None:
         self.dashboard.connector_actions.start(self._approve_schema())

@@ -1,4 +1,4 @@
-"""The footer: the keys that do something here, on one line; dim where they do nothing now."""
+"""Lines of keys and what they do here, dim where they do nothing now: the footer, and the quick actions of a screen."""
 
 from __future__ import annotations
 
@@ -25,16 +25,8 @@ class FooterKey:
     """Stays at the right edge, whatever else has to go."""
 
 
-class Footer(StatusLine):
-    """One line of keys; a click runs the action."""
-
-    DEFAULT_CSS = """
-    Footer {
-        dock: bottom;
-        background: $panel;
-        color: $foreground;
-    }
-    """
+class KeyLine(StatusLine):
+    """One line of keys; a click runs the action, or says why it does nothing now."""
 
     class Pressed(Message):
         """An entry was clicked."""
@@ -49,6 +41,7 @@ class Footer(StatusLine):
         self._spans: list[tuple[int, int, str]] = []
 
     def set_keys(self, keys: Sequence[FooterKey]) -> None:
+        """Show these keys; only the cells that changed are sent."""
         self._keys = tuple(keys)
         self.update()
 
@@ -67,6 +60,22 @@ class Footer(StatusLine):
                 event.stop()
                 self.post_message(self.Pressed(action))
                 return
+
+
+class Footer(KeyLine):
+    """The keys of the screen, at its foot."""
+
+    DEFAULT_CSS = """
+    Footer {
+        dock: bottom;
+        background: $panel;
+        color: $foreground;
+    }
+    """
+
+
+class QuickActions(KeyLine):
+    """The actions that a screen offers first."""
 
 
 def footer_pieces(columns: int, keys: Sequence[FooterKey]) -> tuple[list[Piece], list[tuple[int, int, str]]]:

@@ -27,11 +27,11 @@ from syncterm.screens.sync_detail import SyncDetailScreen
 from syncterm.settings import Settings
 from syncterm.widgets.confirm import Confirm
 from syncterm.widgets.flow import Flow
+from syncterm.widgets.footer import QuickActions
 from syncterm.widgets.history_table import HistoryTable
 from syncterm.widgets.lines import Lines
 from syncterm.widgets.log_view import LogView
 from syncterm.widgets.paged_table import PAGE
-from syncterm.widgets.quick_actions import QuickActions
 from syncterm.widgets.stream_tree import StreamTree
 from syncterm.widgets.tab_strip import TabStrip
 from syncterm.widgets.trend_chart import TrendChart
