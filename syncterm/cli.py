@@ -23,8 +23,8 @@ from syncterm.engine.errors import ConfigError, SynctermError
 from syncterm.engine.host import EngineHost
 from syncterm.engine.model import Actor, Role
 from syncterm.engine.workspace import Workspace
-from syncterm.output import EXIT_FAILED, EXIT_NOT_FOUND, fail, print_json, print_table, say
-from syncterm.text import ago, byte_size, clean, count, duration, until
+from syncterm.output import EXIT_FAILED, EXIT_NOT_FOUND, fail, print_json, print_line, print_table, say
+from syncterm.text import ago, byte_size, count, duration, until
 
 if TYPE_CHECKING:
     from syncterm.engine.document_plan import Plan
@@ -101,7 +101,7 @@ def status(workspace: Workspace, name: str | None, json_: bool) -> None:
                 print_json(detail)
                 return
             print_connectors(host, [detail.row])
-            click.echo(detail.why)
+            print_line(detail.why)
             return
         rows = all_connectors(host)
         if json_:
@@ -172,7 +172,7 @@ def sync(workspace: Workspace, names: tuple[str, ...], historical: bool, no_wait
         else:
             for detail in finished:
                 row = detail.row
-                click.echo(
+                print_line(
                     f"{row.connector_name}: {row.outcome}, {count(row.counts.written)} records written, "
                     f"{count(row.counts.rejected)} failed, {byte_size(row.counts.bytes)}, "
                     f"{duration(row.duration.total_seconds() if row.duration else None)}"
@@ -207,9 +207,9 @@ def print_plan(plan: Plan) -> None:
     """A line an object, and a line a field that changes."""
     signs = {"create": "+", "update": "~", "delete": "-", "unchanged": " "}
     for change in plan.changes:
-        click.echo(clean(f"{signs[change.kind]} {change.object} {change.name}: {change.kind}"))
+        print_line(f"{signs[change.kind]} {change.object} {change.name}: {change.kind}")
         for field in change.fields if change.kind == "update" else ():
-            click.echo(clean(f"    {field.path}: {field.before!r} → {field.after!r}"))
+            print_line(f"    {field.path}: {field.before!r} → {field.after!r}")
 
 
 @cli.command()
@@ -247,7 +247,7 @@ def test(workspace: Workspace, name: str, json_: bool) -> None:
     if json_:
         print_json(report)
     else:
-        click.echo(str(report.result))
+        print_line(str(report.result))
         if report.cause:
             say(f"{report.cause} {report.remedy}".strip())
     sys.exit(0 if str(report.result) == "Connection is working" else EXIT_FAILED)
@@ -334,7 +334,7 @@ def doctor(workspace: Workspace, json_: bool) -> None:
         print_json(findings)
     else:
         for finding in findings:
-            click.echo(f"{'ok  ' if finding.good else 'FAIL'}  {finding.subject}: {finding.detail}")
+            print_line(f"{'ok  ' if finding.good else 'FAIL'}  {finding.subject}: {finding.detail}")
     sys.exit(0 if all(finding.good for finding in findings) else EXIT_FAILED)
 
 

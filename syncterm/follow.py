@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import threading
@@ -17,7 +16,7 @@ from syncterm.engine.events import Change
 from syncterm.engine.host import EngineHost
 from syncterm.engine.model import Actor
 from syncterm.engine.operation_results import IfRunning, OperationResult
-from syncterm.output import plain, say
+from syncterm.output import json_text, plain, say
 from syncterm.text import clean, count
 
 if TYPE_CHECKING:
@@ -195,7 +194,7 @@ async def _names(engine: Engine, *, connector_ids: Sequence[str]) -> dict[str, s
 
 def _print_log_line(line: LogLine, connector: str, json_lines: bool) -> None:
     if json_lines:
-        click.echo(json.dumps({"connector": connector, **plain(line)}, ensure_ascii=False))
+        click.echo(json_text({"connector": connector, **plain(line)}))
         return
     when = f"{line.at:%Y-%m-%d %H:%M:%S} {str(line.level).upper():7}"
     click.echo(f"{when} {clean(connector)} {clean(line.sync_id or '')} {clean(line.message)}")

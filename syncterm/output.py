@@ -42,9 +42,20 @@ def plain(value: Any) -> Any:
     return value
 
 
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """A value as JSON; what cannot be seen (controls, bidi and zero-width characters) is escaped, which JSON reads back as it was."""
+    text = json.dumps(plain(value), ensure_ascii=False, indent=indent)
+    return "".join(character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1] for character in text)
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    click.echo(json.dumps(plain(value), ensure_ascii=False, indent=2))
+    click.echo(json_text(value, indent=2))
+
+
+def print_line(text: str) -> None:
+    """A line of data on standard output, control characters visible."""
+    click.echo(clean(text))
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
