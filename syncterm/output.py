@@ -43,7 +43,7 @@ def plain(value: Any) -> Any:
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
-    """A value as JSON; what cannot be seen (controls, bidi and zero-width characters) is escaped, which JSON reads back as it was."""
+    """A value as JSON; what cannot be seen (controls, bidi and zero-width characters) is escaped, and so reads back as it was."""
     text = json.dumps(plain(value), ensure_ascii=False, indent=indent)
     return "".join(character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1] for character in text)
 

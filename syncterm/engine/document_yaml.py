@@ -246,6 +246,12 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def dump_yaml(value: object) -> str:
-    """Plain values as YAML that `parse_yaml` reads back equal."""
+    """Plain values as YAML that `parse_yaml` reads back equal; what cannot be seen (bidi, zero-width characters) is escaped."""
     text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
-    return text
+    return "".join(character if character.isprintable() or character == "\n" else _escape(character) for character in text)
+
+
+def _escape(character: str) -> str:
+    """As YAML writes it between double quotes, where every text with such a character stands."""
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
