@@ -434,3 +434,18 @@ def test_the_demo_runs_once_without_a_terminal(syncterm: CommandLine, tmp_path: 
     again = syncterm("demo", "--headless", "--folder", folder)
     assert again.status == 0, again.err
     assert syncterm("demo", "--headless", "--folder", tmp_path).status == 2, "a folder that is not the demo's is left alone"
+
+
+def test_a_command_that_only_asks_loads_no_screen(tmp_path: Path) -> None:
+    asked = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "syncterm", "--home", str(tmp_path / "home"), "status"],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=True,
+    )
+    loaded = {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in asked.stderr.splitlines() if line.startswith("import time:")
+    }
+    assert "sqlalchemy" in loaded
+    assert not loaded & {"textual", "rich", "duckdb", "pyarrow"}

@@ -75,13 +75,31 @@ def unread(terminal: Terminal) -> int:
     return int(struct.unpack("i", fcntl.ioctl(terminal.master, termios.FIONREAD, b"\0\0\0\0"))[0])
 
 
+def stall(terminal: Terminal) -> None:
+    """Make the program paint much more than the terminal's buffer holds, and read nothing of it."""
+    terminal.send("?\x1b" * 40)
+    wait_until(lambda: unread(terminal) > 2000, "the buffer is full")
+
+
+def test_two_signals_end_a_dashboard_whose_terminal_nobody_reads(tmp_path: Path) -> None:
+    with Console(tmp_path) as console:
+        console.apply(document(tmp_path))
+    with dashboard(tmp_path, columns=200, rows=60) as terminal:
+        terminal.wait_for("orders")
+        stall(terminal)
+        terminal.process.send_signal(signal.SIGTERM)
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.process.wait(10) in (128 + signal.SIGTERM, 128 + signal.SIGINT)
+        assert terminal.modes() & TIDY == TIDY
+
+
 def test_a_terminal_that_nobody_reads_costs_the_picture_and_no_due_time(tmp_path: Path) -> None:
     with Console(tmp_path) as console:
         console.apply(document(tmp_path, records=10, schedule="{kind: interval, every: 1s}"))
     with dashboard(tmp_path, columns=200, rows=60) as terminal:
         terminal.wait_for("orders")
         wait_until(lambda: store_value(tmp_path, "select count(*) from syncs where state = 'completed'"), "the first due time ran")
-        terminal.send("?\x1b" * 40)  # paint much more than the terminal's buffer holds
+        stall(terminal)
         begun = time.time()
         wait_until(lambda: time.time() > begun + 10, "ten seconds without a reader")
         assert unread(terminal) > 2000
