@@ -26,6 +26,7 @@ from syncterm.engine.store.tables import CHANGE_SEQUENCE, connectors, destinatio
 from syncterm.engine.testing import FakeClock
 from syncterm.engine.workspace import Workspace
 from syncterm.screens.connectors import ConnectorsScreen, ConnectorTable
+from syncterm.screens.dashboard import Dashboard
 from syncterm.settings import Settings
 
 NOW = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
@@ -272,13 +273,13 @@ async def settle(pilot: Pilot[Any]) -> None:
     await pilot.pause()
 
 
-def picture(app: SyncTermApp) -> list[str]:
+def picture(app: Dashboard) -> list[str]:
     """What the screen shows, line by line, without colours."""
     width, height = app.size
     update = app.screen._compositor.render_strips()
     return ["".join(segment.text for segment in strip)[:width].rstrip() for strip in update[:height]]
 
 
-def toasts(app: SyncTermApp) -> list[str]:
+def toasts(app: Dashboard) -> list[str]:
     """The toasts on the screen, oldest first: title and message."""
     return [f"{note.title}: {note.message}".removeprefix(": ") for note in app._notifications]
