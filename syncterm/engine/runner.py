@@ -33,8 +33,6 @@ STALL_CHECK_INTERVAL = 1.0
 """Seconds between two looks at whether a sync still moves."""
 CLOCK_CHECK_INTERVAL = 1.0
 """Seconds between two looks at the clock, which may be set, while a sync backs off."""
-STOP_AGAIN_INTERVAL = 0.1
-"""Seconds until a stop that met a commit tries again."""
 
 
 class Runner:
@@ -50,7 +48,6 @@ class Runner:
         self._attempts = Attempts()
         self._reason: SynctermError | None = None
         self._told_to_stop = asyncio.Event()
-        self._ended = False
 
     def _write(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return owned_write(self._execution, self.sync_id)
