@@ -644,6 +644,7 @@ async def test_quit_asks_while_syncs_run(stage: Stage) -> None:
         await until(pilot, lambda: isinstance(app.screen, Menu))
         await pilot.press("l")
         await until(pilot, lambda: not app.is_running)
+        assert isinstance(app, SyncTermApp)
         assert app.exit_reason is ExitReason.DETACH
 
 
@@ -653,6 +654,7 @@ async def test_quit_stops_at_once_where_nothing_runs(empty_stage: Stage) -> None
         app = screen_of(pilot.app).dashboard
         await pilot.press("ctrl+q")
         await until(pilot, lambda: not app.is_running)
+        assert isinstance(app, SyncTermApp)
         assert app.exit_reason is ExitReason.QUIT
 
 
