@@ -115,7 +115,7 @@ class ConnectorActions:
         preview = await self._call(lambda engine: engine.operations.preview(self._app.actor, [row.id for row in rows]))
         took = duration(preview.last_duration.total_seconds()) if preview.last_duration is not None else NOTHING
         consequences = [
-            "Everything is read again from the beginning.",
+            "Everything is read again from the beginning and replaces what is there: rows that the source no longer has disappear.",
             f"The last syncs wrote {count(preview.records)} records; the longest took {took}.",
             "Readers of the destination see the old data until the new is complete.",
             self._sharing(preview.sharing),

@@ -45,11 +45,11 @@ OUTCOMES = {
 IN_PROGRESS = ("In Progress", "running", "$text-accent")
 
 REMEDIES = {
-    ErrorClass.AUTH: "Renew the credentials (e), then test the connection (c).",
+    ErrorClass.AUTH: "Renew the credentials, then test the connection (c).",
     ErrorClass.PERMISSION: "Grant the missing right, then test the connection (c).",
-    ErrorClass.CONFIG: "Correct the set-up (e), then sync again (r).",
+    ErrorClass.CONFIG: "Correct the set-up by `syncterm apply`, then sync again (r).",
     ErrorClass.TIMEOUT: "Test the connection (c): address, port, firewall.",
-    ErrorClass.RATE_LIMITED: "Lower the frequency of the schedule (e).",
+    ErrorClass.RATE_LIMITED: "Lower the frequency of the schedule.",
     ErrorClass.SOURCE_TRANSIENT: "Test the connection (c), then sync again (r).",
     ErrorClass.SOURCE_DATA: "Look at the failed records: Sync History, enter on the sync.",
     ErrorClass.SCHEMA: "Look at the schema change and approve it (A).",
@@ -104,7 +104,7 @@ def remedy_line(status: str, schema_change_waits: bool, error_class: ErrorClass 
     if schema_change_waits:
         text = REMEDIES[ErrorClass.SCHEMA]
     elif status == "Incomplete":
-        text = "Finish the set-up (e)."
+        text = "Finish the set-up by `syncterm apply`."
     elif status == "Broken" or (status == "Paused" and error_class is not None):
         text = REMEDIES.get(error_class or ErrorClass.CONFIG, "")
     else:
