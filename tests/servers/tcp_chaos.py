@@ -42,19 +42,19 @@ class ChaosProxy:
 
     def close(self) -> None:
         """Cut everything."""
-        self._closed.set()
-        for open_socket in self._kept() | {self._listener}:
-            with suppress(OSError):
-                open_socket.shutdown(socket.SHUT_RDWR)
-            open_socket.close()
-
-    def _kept(self) -> set[socket.socket]:
         with self._lock:
-            return set(self._sockets)
+            self._closed.set()
+            kept = {*self._sockets, self._listener}
+        for open_socket in kept:
+            _cut(open_socket)
 
-    def _keep(self, *sockets: socket.socket) -> None:
+    def _keep(self, open_socket: socket.socket) -> None:
+        """Remember a socket for `close`; one that comes too late for that is cut at once."""
         with self._lock:
-            self._sockets.update(sockets)
+            self._sockets.add(open_socket)
+            late = self._closed.is_set()
+        if late:
+            _cut(open_socket)
 
     def _accept(self) -> None:
         while not self._closed.is_set():
@@ -112,6 +112,12 @@ class ChaosProxy:
                 passed += len(data)
                 client.sendall(data)
             client.shutdown(socket.SHUT_WR)
+
+
+def _cut(open_socket: socket.socket) -> None:
+    with suppress(OSError):
+        open_socket.shutdown(socket.SHUT_RDWR)
+    open_socket.close()
 
 
 def _reset(open_socket: socket.socket) -> None:
