@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers.postgres import PostgresDatabase, PostgresServer, start_server
+
+# How long an example takes is the machine's business, never a test's verdict.
+settings.register_profile("syncterm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("syncterm")
 
 SNAPSHOTS = Path(__file__).parent.parent / "snapshots"
 
