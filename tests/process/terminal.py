@@ -10,7 +10,8 @@
         assert terminal.written - before < 800    # bytes down the line
         assert "..." in terminal.line(3)
 
-Everything the program ever wrote is in `terminal.raw`. Nothing runs in the background: output is read while one waits.
+Everything the program ever wrote is in `terminal.raw`. Nothing runs in the background: output is read while one waits. As a modern
+terminal it has synchronised output (mode 2026): a frame is looked at whole or not at all.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ KEYS = {
 
 # Sequences the emulator does not know and would print: keyboard protocols (CSI < = >) and device control strings.
 _UNKNOWN = re.compile(rb"\x1b\[[<=>][0-9;:]*[ -/]*[@-~]|\x1bP[^\x1b]*\x1b\\")
+_FRAME_QUERY, _FRAME_ANSWER = b"\x1b[?2026$p", b"\x1b[?2026;2$y"
+_FRAME_BEGIN, _FRAME_END = b"\x1b[?2026h", b"\x1b[?2026l"
 _UNFINISHED = re.compile(rb"\x1b(\[[<=>?0-9;:]*[ -/]*|P[^\x1b]*\x1b?|[()]?)?$")
 
 
@@ -197,6 +200,8 @@ class Terminal:
             self._ended = True
             return False
         self.read_at = time.perf_counter()
+        if _FRAME_QUERY in self.raw[-len(_FRAME_QUERY) :] + data and not self._hung_up:
+            self.send(_FRAME_ANSWER)
         self.raw += data
         data = self._pending + data
         self._pending = b""
@@ -213,17 +218,22 @@ class Terminal:
         """
         holds = (lambda terminal: any(wanted in line for line in terminal.display)) if isinstance(wanted, str) else wanted
         deadline = time.monotonic() + timeout
-        while not holds(self):
+        while self._painting or not holds(self):
             if not self.pump(0.05) and (self._ended or time.monotonic() > deadline):
                 if holds(self):
                     return
                 shown = "\n".join(line.rstrip() for line in self.display)
                 raise TerminalTimeoutError(f"{wanted!r} did not come; the screen:\n{shown}")
 
+    @property
+    def _painting(self) -> bool:
+        """Whether the program is in the middle of a frame."""
+        return not self._ended and self.raw.rfind(_FRAME_BEGIN) > self.raw.rfind(_FRAME_END)
+
     def settle(self, quiet: float = 0.3, timeout: float = 20) -> None:
         """Read until nothing has come for `quiet` seconds."""
         deadline = time.monotonic() + timeout
-        while self.pump(quiet):
+        while self.pump(quiet) or self._painting:
             if time.monotonic() > deadline:
                 raise TerminalTimeoutError(f"the program never falls silent for {quiet} s")
 
