@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncterm.engine import lifecycle
+from syncterm.engine import lifecycle, source_catalog
 from syncterm.engine.adapter_factory import AdapterFactory
 from syncterm.engine.clock import Clock
 from syncterm.engine.connector_setup import ConnectorSetup, StreamSetup, load_setup
@@ -23,14 +23,25 @@ from syncterm.engine.control import Control
 from syncterm.engine.destinations.base import Destination, StreamState
 from syncterm.engine.errors import ConfigError, ErrorClass, SchemaChangedError, SynctermError
 from syncterm.engine.failpoint import reach
-from syncterm.engine.model import ACTION_OF_MODE, LogLevel, Outcome, Reason, RejectedRecord, StreamCounts, StreamResult, SyncMode
+from syncterm.engine.model import (
+    ACTION_OF_MODE,
+    LogLevel,
+    Outcome,
+    Reason,
+    RejectedRecord,
+    SchemaPolicy,
+    StreamCounts,
+    StreamResult,
+    SyncMode,
+)
 from syncterm.engine.pipeline import POLL_SECONDS, LoadedStream, StreamHooks, StreamTask, run_stream
 from syncterm.engine.redaction import redact
 from syncterm.engine.schema import Catalog, StreamSchema
-from syncterm.engine.schema_change import SchemaPolicy, check_names, compare
+from syncterm.engine.schema_change import check_names, compare
+from syncterm.engine.source_catalog import CatalogRow, catalog_rows
 from syncterm.engine.sources.base import Source
 from syncterm.engine.store.database import Database
-from syncterm.engine.store.tables import sources, streams, syncs
+from syncterm.engine.store.tables import streams, syncs
 from syncterm.engine.threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -116,8 +127,8 @@ class Attempt:
         wanted = [stream for stream in setup.streams if sync.streams is None or stream.config.name in _names(sync.streams)]
         if not wanted:
             raise ConfigError(f"Connector {setup.name!r} has no stream selected.", remedy="Select streams in its set-up.")
-        catalog, held = await self._blocking(lambda: self._look(setup), f"look {setup.name}")
-        schemas = await self._settle_schemas(setup, wanted, catalog)
+        catalog, offered, held = await self._blocking(lambda: self._look(setup), f"look {setup.name}")
+        schemas = await self._settle_schemas(setup, wanted, catalog, offered)
         for stream in wanted:
             self.control.raise_if_stopped()
             name = stream.config.name
@@ -126,7 +137,7 @@ class Attempt:
             self.control.progress.expected = schema.estimated_rows if stream.config.sync_mode is SyncMode.REPLACE else None
             self.results.append(await self._move(setup, stream, schema, held.get(name)))
 
-    def _look(self, setup: ConnectorSetup) -> tuple[Catalog, dict[str, StreamState]]:
+    def _look(self, setup: ConnectorSetup) -> tuple[Catalog, tuple[CatalogRow, ...], dict[str, StreamState]]:
         """In a thread: what the source offers and what the destination holds."""
         source, destination = self._source(setup), self._destination(setup)
         try:
@@ -134,13 +145,13 @@ class Attempt:
                 with _naming("source"):
                     catalog = source.discover()
                 with _naming("destination"):
-                    return catalog, destination.state(setup.id, setup.collection)
+                    return catalog, catalog_rows(catalog), destination.state(setup.id, setup.collection)
         finally:
             source.close()
             destination.close()
 
     async def _settle_schemas(
-        self, setup: ConnectorSetup, wanted: Sequence[StreamSetup], catalog: Catalog
+        self, setup: ConnectorSetup, wanted: Sequence[StreamSetup], catalog: Catalog, offered: Sequence[CatalogRow]
     ) -> dict[str, StreamSchema]:
         """The schema each stream is read with, after the connector's policy on changes.
 
@@ -165,14 +176,10 @@ class Attempt:
                 await connection.execute(
                     update(streams)
                     .where(streams.c.connector_id == setup.id, streams.c.name == name)
-                    .values(schema=Catalog((schema,)).to_text())
+                    .values(schema=schema.to_text())
                 )
-            await connection.execute(
-                update(sources)
-                .where(sources.c.id == setup.source.id)
-                .values(catalog=catalog.to_text(), catalog_at=self._execution.clock.now())
-            )
             await lifecycle.touch(connection, setup.id, {"schema_change": None})
+        await source_catalog.keep(self._execution.database, setup.source.id, offered, self._execution.clock.now())
         return schemas
 
     async def _move(

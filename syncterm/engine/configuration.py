@@ -21,10 +21,9 @@ from syncterm.engine.document_config import fields_of
 from syncterm.engine.document_plan import ChangeKind, ObjectChange, ObjectKind, Plan, plan
 from syncterm.engine.errors import ConfigError, NotAllowedError
 from syncterm.engine.identifiers import new_id
-from syncterm.engine.model import Actor, PausedBy, Schedule, StreamConfig, SyncMode
+from syncterm.engine.model import Actor, PausedBy, Schedule, SchemaPolicy, StreamConfig, SyncMode
 from syncterm.engine.redaction import MASK
 from syncterm.engine.schedule import next_fire, spread_offset
-from syncterm.engine.schema_change import SchemaPolicy
 from syncterm.engine.secrets import load_keys, seal, unseal
 from syncterm.engine.sources.base import source_class
 from syncterm.engine.store.database import Database

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from enum import StrEnum
 
 from syncterm.engine import credentials, lifecycle
 from syncterm.engine.adapter_factory import AdapterFactory
@@ -13,7 +12,7 @@ from syncterm.engine.clock import Clock
 from syncterm.engine.connector_setup import ConnectorSetup, load_setup
 from syncterm.engine.control import Control
 from syncterm.engine.errors import CancelledSyncError, ConnectionTimeoutError, ErrorClass, SynctermError
-from syncterm.engine.model import CheckReport, CheckResult, CheckStep
+from syncterm.engine.model import CheckReport, CheckResult, CheckStep, EndpointKind
 from syncterm.engine.redaction import redact
 from syncterm.engine.store.database import Database
 from syncterm.engine.threads import in_thread
@@ -27,19 +26,12 @@ _RESULTS = {
 }
 
 
-class CheckEnd(StrEnum):
-    """Which end of a connector a step belongs to."""
-
-    SOURCE = "source"
-    DESTINATION = "destination"
-
-
 async def test_connector(
     database: Database,
     clock: Clock,
     adapters: AdapterFactory,
     connector_id: str,
-    on_step: Callable[[CheckEnd, CheckStep], None],
+    on_step: Callable[[EndpointKind, CheckStep], None],
 ) -> CheckReport:
     """Test the source, then the destination; stops at the first fault. Cancelling the call ends the test.
 
@@ -50,8 +42,8 @@ async def test_connector(
         setup = await load_setup(connection, connector_id)
     steps: list[CheckStep] = []
     fault: SynctermError | None = None
-    failed_end: CheckEnd | None = None
-    for end in CheckEnd:
+    failed_end: EndpointKind | None = None
+    for end in EndpointKind:
         try:
             await _test_end(end, setup, adapters, clock, steps, on_step)
         except SynctermError as error:
@@ -63,12 +55,12 @@ async def test_connector(
 
 
 async def _test_end(
-    end: CheckEnd,
+    end: EndpointKind,
     setup: ConnectorSetup,
     adapters: AdapterFactory,
     clock: Clock,
     steps: list[CheckStep],
-    on_step: Callable[[CheckEnd, CheckStep], None],
+    on_step: Callable[[EndpointKind, CheckStep], None],
 ) -> None:
     loop = asyncio.get_running_loop()
     control = Control()
@@ -78,7 +70,7 @@ async def _test_end(
         on_step(end, step)
 
     def check() -> None:
-        adapter: Adapter = adapters.source(setup.source) if end is CheckEnd.SOURCE else adapters.destination(setup.destination)
+        adapter: Adapter = adapters.source(setup.source) if end is EndpointKind.SOURCE else adapters.destination(setup.destination)
         try:
             with control.interrupter(adapter.interrupt):
                 for step in adapter.check():
@@ -98,7 +90,7 @@ async def _test_end(
         deadline.cancel()
 
 
-def _report(fault: SynctermError | None, end: CheckEnd | None, steps: tuple[CheckStep, ...]) -> CheckReport:
+def _report(fault: SynctermError | None, end: EndpointKind | None, steps: tuple[CheckStep, ...]) -> CheckReport:
     if fault is None:
         return CheckReport(CheckResult.WORKING, "", "", steps)
     result = _RESULTS.get(fault.error_class, CheckResult.FAILED)
@@ -111,7 +103,7 @@ async def _keep(
     clock: Clock,
     setup: ConnectorSetup,
     fault: SynctermError | None,
-    failed_end: CheckEnd | None,
+    failed_end: EndpointKind | None,
     report: CheckReport,
 ) -> None:
     """The connector's last test, and what it says of the credentials of both ends."""
@@ -127,8 +119,8 @@ async def _keep(
                 "check_at": now,
             },
         )
-        for end, endpoint in ((CheckEnd.SOURCE, setup.source), (CheckEnd.DESTINATION, setup.destination)):
-            if fault is None or (end is CheckEnd.SOURCE and failed_end is CheckEnd.DESTINATION):
+        for end, endpoint in ((EndpointKind.SOURCE, setup.source), (EndpointKind.DESTINATION, setup.destination)):
+            if fault is None or (end is EndpointKind.SOURCE and failed_end is EndpointKind.DESTINATION):
                 await credentials.accepted(connection, end, endpoint.id, now)
             elif end is failed_end and fault.error_class is ErrorClass.AUTH:
                 await credentials.refused(connection, end, endpoint.id, now, report.cause)

@@ -11,8 +11,8 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine.errors import ConfigError
-from syncterm.engine.model import Schedule, ScheduleKind, StreamConfig, SyncMode
-from syncterm.engine.schema import Catalog, StreamSchema
+from syncterm.engine.model import DeleteHandling, Schedule, ScheduleKind, SchemaPolicy, StreamConfig, SyncMode
+from syncterm.engine.schema import StreamSchema
 from syncterm.engine.store.tables import connectors, destinations, sources, streams
 
 
@@ -55,7 +55,7 @@ class ConnectorSetup:
 
 
 def schedule_of(row: Row[Any]) -> Schedule:
-    """The schedule in a row of `connectors`."""
+    """The schedule in a row of `connectors`, or in one of `streams` that has its own."""
     return Schedule(
         ScheduleKind(row.schedule_kind),
         timedelta(milliseconds=row.schedule_every_ms) if row.schedule_every_ms is not None else None,
@@ -77,6 +77,9 @@ def stream_of(row: Row[Any]) -> StreamConfig:
         include_null_cursor=row.include_null_cursor,
         look_back=timedelta(milliseconds=row.look_back_ms) if row.look_back_ms is not None else None,
         table=row.target_table,
+        delete_handling=DeleteHandling(row.delete_handling),
+        schema_policy=SchemaPolicy(row.schema_policy) if row.schema_policy is not None else None,
+        schedule=schedule_of(row) if row.schedule_kind is not None else None,
     )
 
 
@@ -107,7 +110,10 @@ async def load_setup(connection: AsyncConnection, connector_id: str) -> Connecto
         source=await _endpoint(connection, "source", row.source_id, row.name),
         destination=await _endpoint(connection, "destination", row.destination_id, row.name),
         streams=tuple(
-            StreamSetup(stream_of(stream), _approved(stream.schema, stream.name), stream.resync_requested) for stream in stream_rows
+            StreamSetup(
+                stream_of(stream), StreamSchema.from_text(stream.schema) if stream.schema else None, stream.resync_requested
+            )
+            for stream in stream_rows
         ),
         schedule=schedule_of(row),
         schema_policy=row.schema_policy,
@@ -115,10 +121,6 @@ async def load_setup(connection: AsyncConnection, connector_id: str) -> Connecto
         reject_limit_share=row.reject_limit_share,
         stall_limit=timedelta(milliseconds=row.stall_limit_ms),
     )
-
-
-def _approved(text: str | None, name: str) -> StreamSchema | None:
-    return Catalog.from_text(text).stream(name) if text else None
 
 
 async def _endpoint(connection: AsyncConnection, kind: str, endpoint_id: str | None, connector: str) -> Endpoint:

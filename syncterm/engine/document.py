@@ -37,10 +37,9 @@ from syncterm.engine.document_json import parse_json
 from syncterm.engine.document_tree import LARGEST, DocumentError, DocumentFault, Node
 from syncterm.engine.document_yaml import dump_yaml, parse_yaml
 from syncterm.engine.errors import ConfigError
-from syncterm.engine.model import MANUAL_SCHEDULE, Schedule, StreamConfig, SyncMode
+from syncterm.engine.model import MANUAL_SCHEDULE, Schedule, SchemaPolicy, StreamConfig, SyncMode
 from syncterm.engine.schedule import format_every, parse_every, parse_schedule, time_zone
 from syncterm.engine.schema import parse_type
-from syncterm.engine.schema_change import SchemaPolicy
 
 VERSION = 1
 Parsed = TypeVar("Parsed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -23,6 +23,31 @@ class SyncMode(StrEnum):
     @property
     def incremental(self) -> bool:
         return self in (SyncMode.INCREMENTAL_APPEND, SyncMode.INCREMENTAL_UPSERT)
+
+
+class DeleteHandling(StrEnum):
+    """What becomes of a destination's record whose source record is gone."""
+
+    KEEP = "keep"
+    MARK = "mark"
+    """Its column `_deleted_at` says when that was noticed."""
+    REMOVE = "remove"
+
+
+class SchemaPolicy(StrEnum):
+    """What a connector does by itself when the source's schema changes."""
+
+    APPROVE = "approve"
+    APPLY_ADDITIONS = "apply_additions"
+    APPLY_ALL = "apply_all"
+    PAUSE = "pause"
+
+
+class EndpointKind(StrEnum):
+    """The two ends of a connector."""
+
+    SOURCE = "source"
+    DESTINATION = "destination"
 
 
 class Action(StrEnum):
@@ -145,6 +170,18 @@ MANUAL_SCHEDULE = Schedule(ScheduleKind.MANUAL)
 
 
 @dataclass(frozen=True, slots=True)
+class BlackoutWindow:
+    """A weekly stretch of a zone's wall clock in which no sync of a connector starts: [start, end)."""
+
+    days: frozenset[int]
+    """Days of the week on which it begins; Monday is 0."""
+    start: time
+    end: time
+    """Not later than `start`: on the next day."""
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
 class StreamConfig:
     """One stream of a connector, as a person set it up."""
 
@@ -163,6 +200,11 @@ class StreamConfig:
     """How far below the cursor an upsert reads again, for rows that arrive late; None for not at all."""
     table: str | None = None
     """Name in the destination; None for the stream's own name."""
+    delete_handling: DeleteHandling = DeleteHandling.KEEP
+    schema_policy: SchemaPolicy | None = None
+    """None: the connector's."""
+    schedule: Schedule | None = None
+    """When this stream is due by itself; None: with its connector."""
 
     @property
     def target(self) -> str:

@@ -19,13 +19,13 @@ from syncterm.engine.adapter_factory import AdapterFactory
 from syncterm.engine.authorisation import may_manage, operation
 from syncterm.engine.clock import Clock
 from syncterm.engine.configuration import apply_document, export_document
-from syncterm.engine.connection_test import CheckEnd, test_connector
+from syncterm.engine.connection_test import test_connector
 from syncterm.engine.document import Document
 from syncterm.engine.document_plan import Plan
 from syncterm.engine.errors import ConfigError, NotAllowedError
 from syncterm.engine.events import EVERYTHING, Change, changed
 from syncterm.engine.identifiers import new_id
-from syncterm.engine.model import Activity, Actor, CheckReport, CheckStep, PausedBy, Reason, Role, SyncState, Trigger
+from syncterm.engine.model import Activity, Actor, CheckReport, CheckStep, EndpointKind, PausedBy, Reason, Role, SyncState, Trigger
 from syncterm.engine.operation_results import Deletion, IfRunning, OperationResult, Preview
 from syncterm.engine.scheduler import next_fire_of
 from syncterm.engine.store.database import Database
@@ -262,7 +262,9 @@ class Operations:
         return await self._each(actor, "approve_schema", connector_ids, one)
 
     @operation(Role.USER)
-    async def test_connection(self, actor: Actor, connector_id: str, on_step: Callable[[CheckEnd, CheckStep], None]) -> CheckReport:
+    async def test_connection(
+        self, actor: Actor, connector_id: str, on_step: Callable[[EndpointKind, CheckStep], None]
+    ) -> CheckReport:
         """Test both ends of a connector, step by step; the result is kept with the connector.
 
         Args:

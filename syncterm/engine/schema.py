@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from syncterm.engine.errors import ConfigError
 
@@ -99,6 +99,36 @@ class StreamSchema:
     cursor_candidates: tuple[str, ...] = ()
     estimated_rows: int | None = None
 
+    def to_text(self) -> str:
+        """The stream as JSON, the same text for the same stream."""
+        return json.dumps(self.to_document(), separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, text: str) -> StreamSchema:
+        """What `to_text` wrote."""
+        return cls.from_document(json.loads(text))
+
+    def to_document(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "name": self.name,
+            "primary_key": self.primary_key,
+            "cursor_candidates": self.cursor_candidates,
+            "estimated_rows": self.estimated_rows,
+            "fields": [[f.name, str(f.type), f.nullable, f.native] for f in self.fields],
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> StreamSchema:
+        """What `to_document` made."""
+        return cls(
+            name=document["name"],
+            fields=tuple(Field(name, parse_type(type_), nullable, native) for name, type_, nullable, native in document["fields"]),
+            primary_key=tuple(document["primary_key"]),
+            cursor_candidates=tuple(document["cursor_candidates"]),
+            estimated_rows=document["estimated_rows"],
+        )
+
     def field(self, name: str) -> Field:
         """The field of that name.
 
@@ -119,39 +149,6 @@ class Catalog:
 
     def stream(self, name: str) -> StreamSchema | None:
         return next((stream for stream in self.streams if stream.name == name), None)
-
-    def to_text(self) -> str:
-        """The catalog as JSON, the same text for the same catalog."""
-        return json.dumps(
-            [
-                {
-                    "name": stream.name,
-                    "primary_key": stream.primary_key,
-                    "cursor_candidates": stream.cursor_candidates,
-                    "estimated_rows": stream.estimated_rows,
-                    "fields": [[f.name, str(f.type), f.nullable, f.native] for f in stream.fields],
-                }
-                for stream in self.streams
-            ],
-            separators=(",", ":"),
-        )
-
-    @classmethod
-    def from_text(cls, text: str) -> Catalog:
-        return cls(
-            tuple(
-                StreamSchema(
-                    name=stream["name"],
-                    fields=tuple(
-                        Field(name, parse_type(type_), nullable, native) for name, type_, nullable, native in stream["fields"]
-                    ),
-                    primary_key=tuple(stream["primary_key"]),
-                    cursor_candidates=tuple(stream["cursor_candidates"]),
-                    estimated_rows=stream["estimated_rows"],
-                )
-                for stream in json.loads(text)
-            )
-        )
 
 
 def fingerprint(stream: StreamSchema) -> str:

@@ -9,23 +9,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from enum import StrEnum
 
 from syncterm.engine.errors import ConfigError, SchemaChangedError
-from syncterm.engine.model import StreamConfig
+from syncterm.engine.model import SchemaPolicy, StreamConfig
 from syncterm.engine.schema import Catalog, StreamSchema
 
 MOST_NAMES = 8
 """Names that a message lists."""
-
-
-class SchemaPolicy(StrEnum):
-    """What a connector does by itself when the source's schema changes."""
-
-    APPROVE = "approve"
-    APPLY_ADDITIONS = "apply_additions"
-    APPLY_ALL = "apply_all"
-    PAUSE = "pause"
 
 
 @dataclass(frozen=True, slots=True)

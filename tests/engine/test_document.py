@@ -24,8 +24,7 @@ from syncterm.engine.document_json import parse_json
 from syncterm.engine.document_plan import ChangeKind, ObjectKind, plan
 from syncterm.engine.document_tree import DocumentError, DocumentFault, show_path
 from syncterm.engine.document_yaml import dump_yaml, parse_yaml
-from syncterm.engine.model import MANUAL_SCHEDULE, Schedule, ScheduleKind, StreamConfig, SyncMode
-from syncterm.engine.schema_change import SchemaPolicy
+from syncterm.engine.model import MANUAL_SCHEDULE, Schedule, ScheduleKind, SchemaPolicy, StreamConfig, SyncMode
 from tests.samples import SAMPLES
 
 BAD_CONFIGS = SAMPLES / "bad_configs"

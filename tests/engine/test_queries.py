@@ -21,7 +21,7 @@ from syncterm.engine.model import Activity, Actor, Outcome, Role, StreamCounts, 
 from syncterm.engine.queries import ConnectorQuery, ConnectorRow, Queries
 from syncterm.engine.queries.connectors import FIELDS, SORTS
 from syncterm.engine.rollups import FinishedSync, record_finished
-from syncterm.engine.schema import Catalog, Field, StreamSchema, parse_type
+from syncterm.engine.schema import Field, StreamSchema, parse_type
 from syncterm.engine.status import ConnectorStatus, JobStatus, LogStatus, SourceStatus, SyncStatus
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import (
@@ -518,7 +518,7 @@ async def test_a_connector_in_detail(database: Database, queries: Queries) -> No
                 {"connector_id": connector, "name": "zeta", "position": 0, "sync_mode": "replace", "selected": False}
                 | {"schema": None, "cursor": None, "primary_key": "[]"},
                 {"connector_id": connector, "name": "orders", "position": 1, "sync_mode": "incremental_upsert", "selected": True}
-                | {"schema": Catalog((schema,)).to_text(), "cursor": '{"value":"7","hashes":{}}', "primary_key": '["id"]'},
+                | {"schema": schema.to_text(), "cursor": '{"value":"7","hashes":{}}', "primary_key": '["id"]'},
             ],
         )
     assert await queries.connector(connector) == await queries.connector("a")

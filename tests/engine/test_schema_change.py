@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from syncterm.engine.model import StreamConfig, SyncMode
+from syncterm.engine.model import SchemaPolicy, StreamConfig, SyncMode
 from syncterm.engine.schema import Field, LogicalType, StreamSchema
-from syncterm.engine.schema_change import SchemaChange, SchemaPolicy, compare
+from syncterm.engine.schema_change import SchemaChange, compare
 
 INT, TEXT = LogicalType("int64"), LogicalType("text")
 CONFIG = StreamConfig("orders", SyncMode.INCREMENTAL_UPSERT, primary_key=("id",), cursor_field="updated")

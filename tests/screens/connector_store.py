@@ -19,7 +19,7 @@ from textual.pilot import Pilot
 from syncterm.app import SyncTermApp
 from syncterm.engine.engine import Engine
 from syncterm.engine.model import Cursor, SyncMode
-from syncterm.engine.schema import Catalog, Field, LogicalType, StreamSchema
+from syncterm.engine.schema import Field, LogicalType, StreamSchema
 from syncterm.engine.store import tables
 from syncterm.engine.store.database import Database
 from syncterm.screens.connector import ConnectorScreen
@@ -135,7 +135,7 @@ def _stream_values(position: int, stream: SeedStream) -> dict[str, Any]:
         "columns": None if stream.columns is None else json.dumps(list(stream.columns)),
         "casts": json.dumps(stream.casts),
         "target_table": stream.table,
-        "schema": Catalog((schema_of(stream),)).to_text(),
+        "schema": schema_of(stream).to_text(),
         "cursor": None if stream.cursor is None else Cursor(stream.cursor).to_text(),
     }
 

@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine.connector_setup import anchor_of, schedule_of, stream_of
 from syncterm.engine.errors import ConfigError, ErrorClass
-from syncterm.engine.model import Activity, CheckResult, CredentialsState, Outcome, PausedBy
+from syncterm.engine.model import Activity, CheckResult, CredentialsState, EndpointKind, Outcome, PausedBy
 from syncterm.engine.queries import status_expressions as expressions
 from syncterm.engine.queries.endpoints import endpoint_rows
 from syncterm.engine.queries.rows import ConnectorCounts, ConnectorDetail, ConnectorQuery, ConnectorRow, StreamRow
 from syncterm.engine.schedule import describe, fires
-from syncterm.engine.schema import Catalog
+from syncterm.engine.schema import StreamSchema
 from syncterm.engine.status import (
     ConnectorFacts,
     ConnectorStatus,
@@ -342,8 +342,8 @@ async def connector_detail(
     stream_rows = (
         await connection.execute(select(streams).where(streams.c.connector_id == row.id).order_by(streams.c.position))
     ).all()
-    source = await endpoint_rows(connection, "source", now, row.source_id) if row.source_id else []
-    destination = await endpoint_rows(connection, "destination", now, row.destination_id) if row.destination_id else []
+    source = await endpoint_rows(connection, EndpointKind.SOURCE, now, row.source_id) if row.source_id else []
+    destination = await endpoint_rows(connection, EndpointKind.DESTINATION, now, row.destination_id) if row.destination_id else []
     facts = facts_of(row)
     scheduled = row.next_fire_at is not None
     return ConnectorDetail(
@@ -406,6 +406,6 @@ def _failure_message(row: Any, facts: ConnectorFacts) -> str | None:
 
 
 def _stream_row(row: Any) -> StreamRow:
-    schema = Catalog.from_text(row.schema).stream(row.name) if row.schema else None
+    schema = StreamSchema.from_text(row.schema) if row.schema else None
     cursor = json.loads(row.cursor)["value"] if row.cursor else None
     return StreamRow(stream_of(row), row.selected, schema.fields if schema else (), cursor, row.resync_requested)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Integer, and_, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncterm.engine.model import CredentialsState
+from syncterm.engine.model import CredentialsState, EndpointKind
 from syncterm.engine.queries import status_expressions as expressions
 from syncterm.engine.queries.rows import EndpointRow
 from syncterm.engine.status import EndpointFacts, SourceStatus, source_status
@@ -17,17 +17,16 @@ from syncterm.engine.store.tables import LIVE_CONNECTOR, connectors, destination
 
 RECORDS_PERIOD = timedelta(days=30)
 """How far back "Records Last 30 Days" looks."""
-EndpointKind = Literal["source", "destination"]
 
 
 async def endpoint_rows(
     connection: AsyncConnection, kind: EndpointKind, now: datetime, only: str | None = None
 ) -> list[EndpointRow]:
     """Every source (or destination) that is not deleted, by name; or `only` that one."""
-    own, other = (sources, destinations) if kind == "source" else (destinations, sources)
+    own, other = (sources, destinations) if kind is EndpointKind.SOURCE else (destinations, sources)
     own_id, other_id = (
         (connectors.c.source_id, connectors.c.destination_id)
-        if kind == "source"
+        if kind is EndpointKind.SOURCE
         else (connectors.c.destination_id, connectors.c.source_id)
     )
     statement = select(own).where(own.c.deleted_at.is_(None)).order_by(func.lower(own.c.name), own.c.id)

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from syncterm.engine.clock import Clock
 from syncterm.engine.lease import Lease
-from syncterm.engine.model import Outcome
+from syncterm.engine.model import EndpointKind, Outcome
 from syncterm.engine.queries import connectors as _connectors
 from syncterm.engine.queries import status_expressions as expressions
 from syncterm.engine.queries import syncs as _syncs
@@ -141,12 +141,12 @@ class Queries:
     async def sources(self) -> list[EndpointRow]:
         """Every source, by name."""
         async with self._database.read() as connection:
-            return await endpoint_rows(connection, "source", self._clock.now())
+            return await endpoint_rows(connection, EndpointKind.SOURCE, self._clock.now())
 
     async def destinations(self) -> list[EndpointRow]:
         """Every destination, by name."""
         async with self._database.read() as connection:
-            return await endpoint_rows(connection, "destination", self._clock.now())
+            return await endpoint_rows(connection, EndpointKind.DESTINATION, self._clock.now())
 
     async def audit(self, object_id: str | None = None, *, before_id: int | None = None, limit: int = 100) -> list[AuditRow]:
         """The audit trail of one object or of all, the newest first."""

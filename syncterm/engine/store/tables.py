@@ -88,10 +88,15 @@ def _endpoint_columns() -> list[Column[Any]]:
         Column("credentials_ok_at", Instant),  # when they were last accepted; NULL: never
         Column("credentials_error_class", String(32)),
         Column("credentials_message", Text),
+        Column("incomplete_reason", Text),  # what a draft still lacks; NULL: the set-up is complete
+        Column("check_result", String(32)),  # model.CheckResult of its own last test; NULL: never tested
+        Column("check_message", Text),
+        Column("check_at", Instant),
         Column("created_at", Instant, nullable=False),
         Column("created_by", String(255), nullable=False),
         Column("updated_at", Instant, nullable=False),
         Column("deleted_at", Instant),
+        Column("deleted_by", String(255)),
     ]
 
 
@@ -99,14 +104,36 @@ sources = Table(
     "sources",
     metadata,
     *_endpoint_columns(),
-    Column("catalog", Text),  # schema.Catalog.to_text() of the last discovery
-    Column("catalog_at", Instant),
+    Column("catalog_at", Instant),  # of the last discovery; its streams are in `catalog_streams`
 )
 
 destinations = Table("destinations", metadata, *_endpoint_columns())
 
 for _table in (sources, destinations):
     Index(f"uq_{_table.name}_live_name", _table.c.name, unique=True, sqlite_where=_table.c.deleted_at.is_(None))
+
+source_versions = Table(
+    "source_versions",
+    metadata,
+    Column("source_id", String(32), ForeignKey("sources.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("config", Text, nullable=False),  # as in `sources`
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", String(255), nullable=False),
+)
+"""Every configuration a source has had, the present one included: connectors stay on the version that they applied."""
+
+catalog_streams = Table(
+    "catalog_streams",
+    metadata,
+    Column("source_id", String(32), ForeignKey("sources.id"), primary_key=True),
+    Column("name", String(1024), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("fingerprint", String(16), nullable=False),
+    Column("column_count", Integer, nullable=False),
+    Column("schema", Text, nullable=False),  # StreamSchema.to_text()
+)
+"""What a source offered at its last discovery, one row a stream, so that a list of thousands costs no parsing."""
 
 CHANGE_SEQUENCE = text("(SELECT COALESCE(MAX(changed_at), 0) + 1 FROM connectors)")
 """The next value of `connectors.changed_at`, inside a write transaction. Inserts and updates take it by themselves."""
@@ -131,6 +158,7 @@ connectors = Table(
     Column("incomplete_reason", Text),
     Column("schema_change", Text),  # JSON of the unapproved breaking difference
     Column("schema_policy", String(32), nullable=False, default="approve"),
+    Column("blackout", Text, nullable=False, default="[]"),  # JSON list of blackout windows
     Column("reject_limit_count", Integer, nullable=False, default=10_000),
     Column("reject_limit_share", Integer, nullable=False, default=10),  # per cent; both must be exceeded
     Column("stall_limit_ms", BigInteger, nullable=False, default=600_000),
@@ -224,11 +252,43 @@ streams = Table(
     Column("include_null_cursor", Boolean, nullable=False, default=False),
     Column("look_back_ms", BigInteger),
     Column("target_table", String(255)),
+    Column("delete_handling", String(8), nullable=False, default="keep"),
+    Column("schema_policy", String(32)),  # NULL: the connector's
+    # a schedule of its own; all NULL: with its connector
+    Column("schedule_kind", String(16)),
+    Column("schedule_every_ms", BigInteger),
+    Column("schedule_expression", String(255)),
+    Column("schedule_timezone", String(64)),
+    Column("anchor_at", Instant),
+    Column("offset_ms", BigInteger),
+    Column("next_fire_at", Instant),
+    Column("due_since", Instant),
     Column("schema_fingerprint", String(16)),  # schema.fingerprint of what was last approved or applied
-    Column("schema", Text),  # that schema, as Catalog.to_text() of one stream
+    Column("schema", Text),  # that schema, as StreamSchema.to_text()
     Column("cursor", Text),  # cache of what the destination holds
     Column("resync_requested", Boolean, nullable=False, default=False),  # a changed set-up needs everything read again
 )
+
+Index("ix_streams_due", streams.c.next_fire_at, sqlite_where=streams.c.next_fire_at.isnot(None))
+
+schema_changes = Table(
+    "schema_changes",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("connector_id", String(32), ForeignKey("connectors.id"), nullable=False),
+    Column("stream", String(1024), nullable=False),
+    Column("found_at", Instant, nullable=False),
+    Column("sync_id", String(32)),  # the sync that found it; NULL: a discovery did
+    Column("difference", Text, nullable=False),  # JSON: what was added, removed, retyped, with the class of each
+    Column("fingerprint", String(16), nullable=False),  # of the schema that was found
+    Column("schema", Text),  # that schema, as StreamSchema.to_text(); NULL: the stream is gone
+    Column("state", String(16), nullable=False),  # waiting | applied | approved | rejected | superseded
+    Column("blocking", Boolean, nullable=False),  # whether nothing is read before a person decides
+    Column("decided_at", Instant),
+    Column("decided_by", String(255)),
+)
+Index("ix_schema_changes_connector", schema_changes.c.connector_id, schema_changes.c.id)
+"""Every change of a source's schema that a connector met, and what became of it."""
 
 syncs = Table(
     "syncs",

@@ -53,10 +53,15 @@ def upgrade() -> None:
         sa.Column("credentials_ok_at", BIG_INTEGER, nullable=True),
         sa.Column("credentials_error_class", sa.String(length=32), nullable=True),
         sa.Column("credentials_message", sa.Text(), nullable=True),
+        sa.Column("incomplete_reason", sa.Text(), nullable=True),
+        sa.Column("check_result", sa.String(length=32), nullable=True),
+        sa.Column("check_message", sa.Text(), nullable=True),
+        sa.Column("check_at", BIG_INTEGER, nullable=True),
         sa.Column("created_at", BIG_INTEGER, nullable=False),
         sa.Column("created_by", sa.String(length=255), nullable=False),
         sa.Column("updated_at", BIG_INTEGER, nullable=False),
         sa.Column("deleted_at", BIG_INTEGER, nullable=True),
+        sa.Column("deleted_by", sa.String(length=255), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_destinations")),
     )
     op.create_index("uq_destinations_live_name", "destinations", ["name"], unique=True, sqlite_where=sa.text("deleted_at IS NULL"))
@@ -147,15 +152,30 @@ def upgrade() -> None:
         sa.Column("credentials_ok_at", BIG_INTEGER, nullable=True),
         sa.Column("credentials_error_class", sa.String(length=32), nullable=True),
         sa.Column("credentials_message", sa.Text(), nullable=True),
+        sa.Column("incomplete_reason", sa.Text(), nullable=True),
+        sa.Column("check_result", sa.String(length=32), nullable=True),
+        sa.Column("check_message", sa.Text(), nullable=True),
+        sa.Column("check_at", BIG_INTEGER, nullable=True),
         sa.Column("created_at", BIG_INTEGER, nullable=False),
         sa.Column("created_by", sa.String(length=255), nullable=False),
         sa.Column("updated_at", BIG_INTEGER, nullable=False),
         sa.Column("deleted_at", BIG_INTEGER, nullable=True),
-        sa.Column("catalog", sa.Text(), nullable=True),
+        sa.Column("deleted_by", sa.String(length=255), nullable=True),
         sa.Column("catalog_at", BIG_INTEGER, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sources")),
     )
     op.create_index("uq_sources_live_name", "sources", ["name"], unique=True, sqlite_where=sa.text("deleted_at IS NULL"))
+    op.create_table(
+        "catalog_streams",
+        sa.Column("source_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=1024), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("fingerprint", sa.String(length=16), nullable=False),
+        sa.Column("column_count", sa.Integer(), nullable=False),
+        sa.Column("schema", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_catalog_streams_source_id_sources")),
+        sa.PrimaryKeyConstraint("source_id", "name", name=op.f("pk_catalog_streams")),
+    )
     op.create_table(
         "connectors",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -174,6 +194,7 @@ def upgrade() -> None:
         sa.Column("incomplete_reason", sa.Text(), nullable=True),
         sa.Column("schema_change", sa.Text(), nullable=True),
         sa.Column("schema_policy", sa.String(length=32), nullable=False),
+        sa.Column("blackout", sa.Text(), nullable=False),
         sa.Column("reject_limit_count", sa.Integer(), nullable=False),
         sa.Column("reject_limit_share", sa.Integer(), nullable=False),
         sa.Column("stall_limit_ms", BIG_INTEGER, nullable=False),
@@ -299,6 +320,34 @@ def upgrade() -> None:
         postgresql_where=sa.text("deleted_at IS NULL"),
     )
     op.create_table(
+        "source_versions",
+        sa.Column("source_id", sa.String(length=32), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("config", sa.Text(), nullable=False),
+        sa.Column("created_at", BIG_INTEGER, nullable=False),
+        sa.Column("created_by", sa.String(length=255), nullable=False),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_source_versions_source_id_sources")),
+        sa.PrimaryKeyConstraint("source_id", "version", name=op.f("pk_source_versions")),
+    )
+    op.create_table(
+        "schema_changes",
+        sa.Column("id", BIG_INTEGER, autoincrement=True, nullable=False),
+        sa.Column("connector_id", sa.String(length=32), nullable=False),
+        sa.Column("stream", sa.String(length=1024), nullable=False),
+        sa.Column("found_at", BIG_INTEGER, nullable=False),
+        sa.Column("sync_id", sa.String(length=32), nullable=True),
+        sa.Column("difference", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.String(length=16), nullable=False),
+        sa.Column("schema", sa.Text(), nullable=True),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("blocking", sa.Boolean(), nullable=False),
+        sa.Column("decided_at", BIG_INTEGER, nullable=True),
+        sa.Column("decided_by", sa.String(length=255), nullable=True),
+        sa.ForeignKeyConstraint(["connector_id"], ["connectors.id"], name=op.f("fk_schema_changes_connector_id_connectors")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schema_changes")),
+    )
+    op.create_index("ix_schema_changes_connector", "schema_changes", ["connector_id", "id"], unique=False)
+    op.create_table(
         "streams",
         sa.Column("connector_id", sa.String(length=32), nullable=False),
         sa.Column("name", sa.String(length=255), nullable=False),
@@ -313,6 +362,16 @@ def upgrade() -> None:
         sa.Column("include_null_cursor", sa.Boolean(), nullable=False),
         sa.Column("look_back_ms", BIG_INTEGER, nullable=True),
         sa.Column("target_table", sa.String(length=255), nullable=True),
+        sa.Column("delete_handling", sa.String(length=8), nullable=False),
+        sa.Column("schema_policy", sa.String(length=32), nullable=True),
+        sa.Column("schedule_kind", sa.String(length=16), nullable=True),
+        sa.Column("schedule_every_ms", BIG_INTEGER, nullable=True),
+        sa.Column("schedule_expression", sa.String(length=255), nullable=True),
+        sa.Column("schedule_timezone", sa.String(length=64), nullable=True),
+        sa.Column("anchor_at", BIG_INTEGER, nullable=True),
+        sa.Column("offset_ms", BIG_INTEGER, nullable=True),
+        sa.Column("next_fire_at", BIG_INTEGER, nullable=True),
+        sa.Column("due_since", BIG_INTEGER, nullable=True),
         sa.Column("schema_fingerprint", sa.String(length=16), nullable=True),
         sa.Column("schema", sa.Text(), nullable=True),
         sa.Column("cursor", sa.Text(), nullable=True),
@@ -320,6 +379,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["connector_id"], ["connectors.id"], name=op.f("fk_streams_connector_id_connectors")),
         sa.PrimaryKeyConstraint("connector_id", "name", name=op.f("pk_streams")),
     )
+    op.create_index("ix_streams_due", "streams", ["next_fire_at"], unique=False, sqlite_where=sa.text("next_fire_at IS NOT NULL"))
     op.create_table(
         "syncs",
         sa.Column("id", sa.String(length=32), nullable=False),
