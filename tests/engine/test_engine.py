@@ -320,7 +320,7 @@ async def test_operations_refuse_what_a_role_may_not_do_and_record_it(tmp_path: 
 def test_every_operation_names_its_role() -> None:
     from syncterm.engine.operations import Operations
 
-    public = {name for name in vars(Operations) if not name.startswith("_")} - {"refuse"}
+    public = {name for name in dir(Operations) if not name.startswith("_")} - {"refuse"}
     assert public == set(NEEDED_ROLES)
 
 

@@ -1,0 +1,23 @@
+"""What a person can do. Every operation names the role it needs, checks it, and writes the audit trail, also when it refuses.
+
+Operations change the store and nothing else; the engine that holds the lease, in this process or another, acts on what it finds
+there. One module a concern; `Operations` is all of them.
+"""
+
+from __future__ import annotations
+
+from syncterm.engine.operations.deleting import DeletingOperations
+from syncterm.engine.operations.documents import DocumentOperations
+from syncterm.engine.operations.running import RunningOperations
+from syncterm.engine.operations.schema_changes import SchemaChangeOperations
+from syncterm.engine.operations.testing_connections import ConnectionTestOperations
+
+
+class Operations(
+    RunningOperations,
+    DeletingOperations,
+    SchemaChangeOperations,
+    ConnectionTestOperations,
+    DocumentOperations,
+):
+    """The operations on one store."""
