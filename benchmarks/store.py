@@ -107,6 +107,7 @@ def seed(path: Path, connectors: int, syncs: int, seed_number: int) -> None:
                 "updated_at": born,
                 "configuration_complete": chance.random() > 0.02,
                 "schema_policy": "approve",
+                "blackout": "[]",
                 "reject_limit_count": 10_000,
                 "reject_limit_share": 10,
                 "stall_limit_ms": 600_000,
