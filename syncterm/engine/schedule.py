@@ -242,18 +242,21 @@ def _next_fixed(cron: Cron, zone: ZoneInfo, after: datetime) -> datetime | None:
     """The first fire time of a fixed time of day: the earlier of two where the clock repeats it, the end of a gap that skips it."""
     wall = after.astimezone(zone).replace(tzinfo=None)
     while (following := cron.next_wall(wall)) is not None:
-        instant = _instant(following, zone)
+        instant = instant_of(following, zone)
         if instant > after:
             return instant
         wall = following  # its first occurrence has passed: `after` lies in the repetition
     return None
 
 
-def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
+def instant_of(wall: datetime, zone: ZoneInfo, *, last: bool = False) -> datetime:
+    """When a zone's clock shows a wall time (naive), in UTC: the first or `last` of a repeated one, the change where it is skipped."""
     early, late = wall.replace(tzinfo=zone, fold=0), wall.replace(tzinfo=zone, fold=1)
     instant = early.astimezone(UTC)
-    if early.utcoffset() == late.utcoffset() or instant.astimezone(zone).replace(tzinfo=None) == wall:
+    if early.utcoffset() == late.utcoffset():
         return instant
+    if instant.astimezone(zone).replace(tzinfo=None) == wall:
+        return late.astimezone(UTC) if last else instant
     change = _first_change(zone, late.astimezone(UTC), instant)
     return instant if change is None else change
 
