@@ -152,8 +152,8 @@ class Catalog:
 
 
 def fingerprint(stream: StreamSchema) -> str:
-    """A hash of the parts of a stream whose change matters: names, types, key. 16 hexadecimal digits."""
-    parts = [stream.name, list(stream.primary_key), [[f.name, str(f.type), f.native] for f in stream.fields]]
+    """A hash of the parts of a stream whose change matters: names, types, nullability, key. 16 hexadecimal digits."""
+    parts = [stream.name, list(stream.primary_key), [[f.name, str(f.type), f.nullable, f.native] for f in stream.fields]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 

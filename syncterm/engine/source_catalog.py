@@ -55,7 +55,7 @@ async def keep(database: Database, source_id: str, rows: Sequence[CatalogRow], n
     changed = [row for row in rows if known.pop(row.name, None) != (row.position, row.fingerprint)]
     for piece in _pieces(changed):
         async with database.write() as connection:
-            await _put(connection, source_id, piece)
+            await _put(connection, source_id, piece, now)
     for names in _pieces(known):
         async with database.write() as connection:
             await connection.execute(
@@ -75,7 +75,7 @@ async def load_stream(connection: AsyncConnection, source_id: str, name: str) ->
     return StreamSchema.from_text(text) if text is not None else None
 
 
-async def _put(connection: AsyncConnection, source_id: str, rows: Sequence[CatalogRow]) -> None:
+async def _put(connection: AsyncConnection, source_id: str, rows: Sequence[CatalogRow], now: datetime) -> None:
     values: list[dict[str, Any]] = [
         {
             "source_id": source_id,
@@ -84,6 +84,7 @@ async def _put(connection: AsyncConnection, source_id: str, rows: Sequence[Catal
             "fingerprint": row.fingerprint,
             "column_count": row.column_count,
             "schema": row.schema,
+            "found_at": now,
         }
         for row in rows
     ]

@@ -132,6 +132,7 @@ catalog_streams = Table(
     Column("fingerprint", String(16), nullable=False),
     Column("column_count", Integer, nullable=False),
     Column("schema", Text, nullable=False),  # StreamSchema.to_text()
+    Column("found_at", Instant, nullable=False),  # of the discovery that found it first
 )
 """What a source offered at its last discovery, one row a stream, so that a list of thousands costs no parsing."""
 
@@ -265,6 +266,7 @@ streams = Table(
     Column("due_since", Instant),
     Column("schema_fingerprint", String(16)),  # schema.fingerprint of what was last approved or applied
     Column("schema", Text),  # that schema, as StreamSchema.to_text()
+    Column("kept_types", Text),  # JSON: column → [type, native] in the destination, where the source has another or none by now
     Column("cursor", Text),  # cache of what the destination holds
     Column("resync_requested", Boolean, nullable=False, default=False),  # a changed set-up needs everything read again
 )

@@ -173,6 +173,7 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.String(length=16), nullable=False),
         sa.Column("column_count", sa.Integer(), nullable=False),
         sa.Column("schema", sa.Text(), nullable=False),
+        sa.Column("found_at", BIG_INTEGER, nullable=False),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_catalog_streams_source_id_sources")),
         sa.PrimaryKeyConstraint("source_id", "name", name=op.f("pk_catalog_streams")),
     )
@@ -374,6 +375,7 @@ def upgrade() -> None:
         sa.Column("due_since", BIG_INTEGER, nullable=True),
         sa.Column("schema_fingerprint", sa.String(length=16), nullable=True),
         sa.Column("schema", sa.Text(), nullable=True),
+        sa.Column("kept_types", sa.Text(), nullable=True),
         sa.Column("cursor", sa.Text(), nullable=True),
         sa.Column("resync_requested", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["connector_id"], ["connectors.id"], name=op.f("fk_streams_connector_id_connectors")),
