@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from syncterm.engine.blackout import windows_from_text
+from syncterm.engine.drafts import ConnectorDraft
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import DeleteHandling, Schedule, ScheduleKind, SchemaPolicy, StreamConfig, SyncMode
 from syncterm.engine.schema import StreamSchema
@@ -80,6 +83,23 @@ def stream_of(row: Row[Any]) -> StreamConfig:
         delete_handling=DeleteHandling(row.delete_handling),
         schema_policy=SchemaPolicy(row.schema_policy) if row.schema_policy is not None else None,
         schedule=schedule_of(row) if row.schedule_kind is not None else None,
+    )
+
+
+def draft_of(row: Row[Any], selected: Iterable[StreamConfig] = ()) -> ConnectorDraft:
+    """A row of `connectors`, with its streams, as a person edits it."""
+    return ConnectorDraft(
+        name=row.name,
+        source_id=row.source_id,
+        destination_id=row.destination_id,
+        collection=row.collection,
+        streams=tuple(selected),
+        schedule=schedule_of(row),
+        catch_up=row.catch_up,
+        schema_policy=SchemaPolicy(row.schema_policy),
+        blackout=windows_from_text(row.blackout),
+        id=row.id,
+        version=row.version,
     )
 
 

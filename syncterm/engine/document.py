@@ -17,16 +17,19 @@ The form for one connector has `name` and the connector's keys at the top, and `
 `config`; they become a source and a destination of the connector's own name.
 
 `sync_mode` also knows `full_refresh` (replace) and `incremental` (incremental_upsert with a primary key, else incremental_append).
-What is null or left out of `paused`, `schema_policy` and `catch_up` stays as it is. Exports write `***` for literal secrets.
+What is null or left out of `paused`, `schema_policy`, `catch_up` and `blackout` stays as it is. Exports write `***` for literal
+secrets.
 A connector with an empty list of streams is Incomplete: stored, shown, never run.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,7 +40,7 @@ from syncterm.engine.document_json import parse_json
 from syncterm.engine.document_tree import LARGEST, DocumentError, DocumentFault, Node
 from syncterm.engine.document_yaml import dump_yaml, parse_yaml
 from syncterm.engine.errors import ConfigError
-from syncterm.engine.model import MANUAL_SCHEDULE, Schedule, SchemaPolicy, StreamConfig, SyncMode
+from syncterm.engine.model import MANUAL_SCHEDULE, BlackoutWindow, DeleteHandling, Schedule, SchemaPolicy, StreamConfig, SyncMode
 from syncterm.engine.schedule import format_every, parse_every, parse_schedule, time_zone
 from syncterm.engine.schema import parse_type
 
@@ -48,10 +51,22 @@ LONGEST_STREAM = 1024
 LONGEST_FILTER = 10_000
 """Characters of a row filter."""
 LONGEST_COLLECTION = 255
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_WALL_TIME = re.compile("([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 CATCH_UP = ("once", "skip")
 """What follows fire times missed while no engine ran."""
 
-_CONNECTOR_KEYS = ("source", "destination", "collection", "schedule", "streams", "paused", "schema_policy", "catch_up")
+_CONNECTOR_KEYS = (
+    "source",
+    "destination",
+    "collection",
+    "schedule",
+    "streams",
+    "paused",
+    "schema_policy",
+    "catch_up",
+    "blackout",
+)
 _STREAM_KEYS = (
     "name",
     "sync_mode",
@@ -63,6 +78,9 @@ _STREAM_KEYS = (
     "include_null_cursor",
     "look_back",
     "table",
+    "delete_handling",
+    "schema_policy",
+    "schedule",
 )
 _MODES = (*(mode.value for mode in SyncMode), "full_refresh", "incremental")
 
@@ -101,6 +119,8 @@ class ConnectorDocument:
     """None: as it is."""
     catch_up: str | None = None
     """One of `CATCH_UP`; None: as it is."""
+    blackout: tuple[BlackoutWindow, ...] | None = None
+    """When no sync starts; None: as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,28 +232,56 @@ def _endpoint(node: Node, group: str, context: AdapterContext) -> tuple[str, dic
 
 def _connector(name: str, node: Node, source: str, destination: str) -> ConnectorDocument:
     entries = node.mapping(required=("streams",))
-    streams: list[StreamConfig] = []
+    streams: dict[str, StreamConfig] = {}
+    targets: dict[str, str] = {}
     for item in entries["streams"].items():
         stream = _stream(item)
-        for other in streams:
-            if stream.name == other.name:
-                raise item.error(f"The stream {stream.name[:80]!r} is listed twice.")
-            if stream.target == other.target:
-                raise item.error(f"The streams {other.name[:80]!r} and {stream.name[:80]!r} have the same table.")
-        streams.append(stream)
+        if stream.name in streams:
+            raise item.error(f"The stream {stream.name[:80]!r} is listed twice.")
+        other = targets.setdefault(stream.target, stream.name)
+        if other != stream.name:
+            raise item.error(f"The streams {other[:80]!r} and {stream.name[:80]!r} have the same table.")
+        streams[stream.name] = stream
     policy, catch_up, paused = entries.get("schema_policy"), entries.get("catch_up"), entries.get("paused")
     collection = entries.get("collection")
     return ConnectorDocument(
         name=name,
         source=source,
         destination=destination,
-        streams=tuple(streams),
+        streams=tuple(streams.values()),
         schedule=_schedule(entries["schedule"]) if "schedule" in entries else MANUAL_SCHEDULE,
         collection=collection.label(LONGEST_COLLECTION) if collection is not None and collection.value != "" else "",
         paused=paused.boolean() if paused is not None else None,
-        schema_policy=SchemaPolicy(policy.choice([each.value for each in SchemaPolicy])) if policy is not None else None,
+        schema_policy=_schema_policy(policy) if policy is not None else None,
         catch_up=catch_up.choice(CATCH_UP) if catch_up is not None else None,
+        blackout=tuple(_window(item) for item in entries["blackout"].items()) if "blackout" in entries else None,
     )
+
+
+def _schema_policy(node: Node) -> SchemaPolicy:
+    return SchemaPolicy(node.choice([each.value for each in SchemaPolicy]))
+
+
+def _window(node: Node) -> BlackoutWindow:
+    keys = ("days", "start", "end", "timezone")
+    entries = node.mapping(keys, required=keys[:3])
+    days = frozenset(DAYS.index(item.choice(DAYS)) for item in entries["days"].items())
+    if not days:
+        raise entries["days"].error("A blackout window needs a day on which it begins.", remedy=f"Name some of {', '.join(DAYS)}.")
+    zone = entries.get("timezone")
+    return BlackoutWindow(
+        days,
+        _typed(entries["start"], _wall_time),
+        _typed(entries["end"], _wall_time),
+        _typed(zone, time_zone).key if zone is not None else MANUAL_SCHEDULE.timezone,
+    )
+
+
+def _wall_time(text: str) -> time:
+    match = _WALL_TIME.fullmatch(text)
+    if match is None:
+        raise ConfigError(f"{text[:64]!r} is not a time of day.", remedy='Write hours and minutes: "22:30".')
+    return time(int(match[1]), int(match[2]))
 
 
 def _typed(node: Node, parse: Callable[[str], Parsed]) -> Parsed:
@@ -291,6 +339,11 @@ def _stream(node: Node) -> StreamConfig:
         include_null_cursor=entries["include_null_cursor"].boolean() if "include_null_cursor" in entries else False,
         look_back=_typed(look_back, parse_every) if look_back is not None else None,
         table=entries["table"].label(LONGEST_STREAM) if "table" in entries else None,
+        delete_handling=DeleteHandling(entries["delete_handling"].choice([each.value for each in DeleteHandling]))
+        if "delete_handling" in entries
+        else DeleteHandling.KEEP,
+        schema_policy=_schema_policy(entries["schema_policy"]) if "schema_policy" in entries else None,
+        schedule=_schedule(entries["schedule"]) if "schedule" in entries else None,
     )
 
 
@@ -353,6 +406,8 @@ def connector_values(connector: ConnectorDocument) -> dict[str, Any]:
     ):
         if setting is not None:
             values[key] = setting
+    if connector.blackout is not None:
+        values["blackout"] = [_window_values(window) for window in connector.blackout]
     values["streams"] = [_stream_values(stream) for stream in connector.streams]
     return values
 
@@ -365,6 +420,17 @@ def _schedule_values(schedule: Schedule) -> dict[str, Any]:
         values["expression"] = schedule.expression
     if schedule.timezone != MANUAL_SCHEDULE.timezone:
         values["timezone"] = schedule.timezone
+    return values
+
+
+def _window_values(window: BlackoutWindow) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "days": [DAYS[day] for day in sorted(window.days)],
+        "start": f"{window.start:%H:%M}",
+        "end": f"{window.end:%H:%M}",
+    }
+    if window.timezone != MANUAL_SCHEDULE.timezone:
+        values["timezone"] = window.timezone
     return values
 
 
@@ -386,4 +452,10 @@ def _stream_values(stream: StreamConfig) -> dict[str, Any]:
         values["look_back"] = format_every(stream.look_back)
     if stream.table is not None:
         values["table"] = stream.table
+    if stream.delete_handling is not DeleteHandling.KEEP:
+        values["delete_handling"] = stream.delete_handling.value
+    if stream.schema_policy is not None:
+        values["schema_policy"] = stream.schema_policy.value
+    if stream.schedule is not None:
+        values["schedule"] = _schedule_values(stream.schedule)
     return values

@@ -2,7 +2,7 @@
 
 Applying is idempotent: a document that was exported from what exists plans nothing. Objects that the document does not hold are
 left alone, or deleted where the document is said to be all there is (`prune`). What the document leaves out of an object goes back
-to its default, but `paused`, `schema_policy` and `catch_up`, which stay.
+to its default, but `paused`, `schema_policy`, `catch_up` and `blackout`, which stay.
 
 `***` stands for the secret that is stored. It is accepted where nothing else in that configuration changes, and refused otherwise:
 a changed host would get a password that the document's author need not know.
@@ -140,7 +140,7 @@ def _shown(path: FlatPath, values: Mapping[FlatPath, Any], secrets: frozenset[Fi
 def _connector_change(wanted: ConnectorDocument, existing: ConnectorDocument | None) -> ObjectChange:
     after = _flatten(_comparable(wanted))
     before = _flatten(_comparable(existing)) if existing is not None else {}
-    for key in ("paused", "schema_policy", "catch_up"):  # left out: stays as it is
+    for key in ("paused", "schema_policy", "catch_up", "blackout"):  # left out: stays as it is
         if (key,) not in after:
             before.pop((key,), None)
     fields = tuple(
