@@ -124,7 +124,8 @@ class Attempt:
             setup = await load_setup(connection, self.connector_id)
             sync = (await connection.execute(select(syncs.c.streams, syncs.c.reason).where(syncs.c.id == self.sync_id))).one()
         self._resync = sync.reason == Reason.HISTORICAL_RESYNC
-        wanted = [stream for stream in setup.streams if sync.streams is None or stream.config.name in _names(sync.streams)]
+        names = _names(sync.streams) if sync.streams is not None else None
+        wanted = [stream for stream in setup.streams if names is None or stream.config.name in names]
         if not wanted:
             raise ConfigError(f"Connector {setup.name!r} has no stream selected.", remedy="Select streams in its set-up.")
         catalog, offered, held = await self._blocking(lambda: self._look(setup), f"look {setup.name}")
@@ -306,9 +307,8 @@ class Attempt:
         return self._execution.adapters.destination(setup.destination)
 
 
-def _names(text: str) -> list[str]:
-    names: list[str] = json.loads(text)
-    return names
+def _names(text: str) -> frozenset[str]:
+    return frozenset(json.loads(text))
 
 
 @contextmanager
