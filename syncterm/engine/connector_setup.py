@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from syncterm.engine.blackout import windows_from_text
 from syncterm.engine.drafts import ConnectorDraft
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import DeleteHandling, Schedule, ScheduleKind, SchemaPolicy, StreamConfig, SyncMode
-from syncterm.engine.schema import StreamSchema
+from syncterm.engine.schema import Field, StreamSchema, parse_type
 from syncterm.engine.store.tables import connectors, destinations, sources, streams
 
 
@@ -38,6 +38,8 @@ class StreamSetup:
     approved: StreamSchema | None
     """The schema that was last approved or applied; None before the first sync."""
     resync_requested: bool
+    kept: Mapping[str, Field] = field(default_factory=dict)
+    """Column → as the destination has it, where the source has another type or no such column by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,17 @@ def draft_of(row: Row[Any], selected: Iterable[StreamConfig] = ()) -> ConnectorD
     )
 
 
+def kept_of(text: str | None) -> dict[str, Field]:
+    """What `kept_types` of a row of `streams` says."""
+    kept = json.loads(text) if text else {}
+    return {name: Field(name, parse_type(type_), native=native) for name, (type_, native) in kept.items()}
+
+
+def kept_to_text(kept: Mapping[str, Field]) -> str | None:
+    """What `kept_of` reads; None for none."""
+    return json.dumps({name: [str(column.type), column.native] for name, column in kept.items()}) if kept else None
+
+
 def anchor_of(row: Row[Any]) -> datetime:
     """The instant that a connector's schedule counts from."""
     anchor: datetime = row.anchor_at or row.created_at
@@ -131,7 +144,10 @@ async def load_setup(connection: AsyncConnection, connector_id: str) -> Connecto
         destination=await _endpoint(connection, "destination", row.destination_id, row.name),
         streams=tuple(
             StreamSetup(
-                stream_of(stream), StreamSchema.from_text(stream.schema) if stream.schema else None, stream.resync_requested
+                stream_of(stream),
+                StreamSchema.from_text(stream.schema) if stream.schema else None,
+                stream.resync_requested,
+                kept_of(stream.kept_types),
             )
             for stream in stream_rows
         ),
