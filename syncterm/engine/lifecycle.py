@@ -45,6 +45,13 @@ from syncterm.engine.store.tables import (
     sync_streams,
     syncs,
 )
+from syncterm.engine.stream_schedules import (
+    all_as_none,
+    join_names,
+    settle_stream_schedules,
+    take_due_streams,
+    without_own_schedule,
+)
 
 MILLISECOND = timedelta(milliseconds=1)
 _COUNT_COLUMNS = {
@@ -399,6 +406,8 @@ async def finish(connection: AsyncConnection, sync_id: str, now: datetime, endin
         }
         values |= _streak(connector, ending, now)
     await touch(connection, sync.connector_id, values)
+    if "paused_by" in values:
+        await settle_stream_schedules(connection, sync.connector_id, now)
     await record_finished(
         connection,
         FinishedSync(
@@ -432,29 +441,66 @@ def _streak(connector: Any, ending: Ending, now: datetime) -> dict[str, Any]:
     return values
 
 
-async def _queue_what_waited(connection: AsyncConnection, connector: Any, finished_id: str, now: datetime, *, paused: bool) -> None:
-    """After a sync: the next one already queued becomes the active one; else what fell due meanwhile is queued, once."""
-    waiting = (
+async def waiting_sync(connection: AsyncConnection, connector_id: str) -> Any:
+    """The sync of a connector that has not begun and that nobody cancelled, the first to run; None where there is none.
+
+    One that an engine before has begun is none: what it committed already, it does not read again.
+    """
+    return (
         await connection.execute(
-            select(syncs.c.id)
+            select(syncs)
+            .where(
+                OPEN_SYNC,
+                syncs.c.connector_id == connector_id,
+                syncs.c.state == SyncState.CREATED,
+                syncs.c.attempt == 0,
+                syncs.c.cancel_requested_at.is_(None),
+            )
+            .order_by(syncs.c.created_at, syncs.c.id)
+            .limit(1)
+        )
+    ).first()
+
+
+async def _queue_what_waited(connection: AsyncConnection, connector: Any, finished_id: str, now: datetime, *, paused: bool) -> None:
+    """After a sync: the next one already queued becomes the active one; else what fell due meanwhile is queued, as one."""
+    following = (
+        await connection.execute(
+            select(syncs.c.id, syncs.c.streams, syncs.c.attempt)
             .where(OPEN_SYNC, syncs.c.connector_id == connector.id, syncs.c.state == SyncState.CREATED, syncs.c.id != finished_id)
             .order_by(syncs.c.created_at, syncs.c.id)
             .limit(1)
         )
-    ).scalar()
-    if waiting is not None:
-        await touch(connection, connector.id, {"activity": Activity.QUEUED, "active_sync_id": waiting, "activity_at": now})
-    elif connector.due_since is not None and not paused and connector.deleted_at is None:
-        await touch(connection, connector.id, {"due_since": None})
-        await insert_sync(
-            connection,
-            connector_id=connector.id,
-            trigger=Trigger.SCHEDULED,
-            reason=Reason.SCHEDULE,
-            requested_by="schedule",
-            now=now,
-            due_at=connector.due_since,
-        )
+    ).first()
+    if following is not None:
+        values: dict[str, Any] = {"activity": Activity.QUEUED, "active_sync_id": following.id, "activity_at": now}
+        if following.streams is None and not following.attempt:  # it answers what fell due as well
+            await take_due_streams(connection, connector.id)
+            values["due_since"] = None
+        await touch(connection, connector.id, values)
+        return
+    own, own_since = await take_due_streams(connection, connector.id)
+    if connector.due_since is None and own_since is None:
+        return
+    await touch(connection, connector.id, {"due_since": None})
+    if paused or connector.deleted_at is not None:
+        return
+    together = await without_own_schedule(connection, connector.id) if connector.due_since is not None else []
+    names = join_names((together, own))
+    if names is not None:
+        names = await all_as_none(connection, connector.id, names)
+    if names == []:
+        return
+    await insert_sync(
+        connection,
+        connector_id=connector.id,
+        trigger=Trigger.SCHEDULED,
+        reason=Reason.SCHEDULE,
+        requested_by="schedule",
+        now=now,
+        due_at=min(since for since in (connector.due_since, own_since) if since is not None),
+        stream_names=names,
+    )
 
 
 async def reopen_interrupted(connection: AsyncConnection, epoch: int, now: datetime, message: str) -> list[str]:

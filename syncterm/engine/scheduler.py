@@ -1,48 +1,39 @@
 """Turns due times into queued syncs.
 
-What is due lives in the store (`connectors.next_fire_at`, indexed); APScheduler holds one wake-up for the earliest. Due connectors
-are claimed in pieces that leave the loop to others in between. After downtime each connector catches up once at most.
+What is due lives in the store (`next_fire_at` of connectors, and of streams with schedules of their own; both indexed); APScheduler
+holds one wake-up for the earliest. Due connectors are claimed in pieces that leave the loop to others in between. After downtime
+each connector catches up once at most.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import and_, func, or_, select, type_coerce, update
+from sqlalchemy import ColumnElement, Table, and_, func, or_, select, type_coerce, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine.clock import Clock
 from syncterm.engine.clockwork import Clockwork
-from syncterm.engine.connector_setup import anchor_of, schedule_of
-from syncterm.engine.errors import SynctermError
+from syncterm.engine.due import answer, next_fire_of
 from syncterm.engine.failpoint import reach
-from syncterm.engine.lifecycle import insert_sync, touch
-from syncterm.engine.model import Activity, Reason, ScheduleKind, Trigger
-from syncterm.engine.schedule import missed, next_fire
+from syncterm.engine.model import ScheduleKind
 from syncterm.engine.store.database import Database
-from syncterm.engine.store.tables import CHANGE_SEQUENCE, EPOCH, BigInteger, connectors
-
-logger = logging.getLogger(__name__)
+from syncterm.engine.store.tables import CHANGE_SEQUENCE, EPOCH, BigInteger, connectors, streams
+from syncterm.engine.stream_schedules import OWN_SCHEDULE_COLUMNS, next_fire_of_stream, same_schedule
 
 CLAIM_SIZE = 50
 """Due connectors a write transaction takes: a few milliseconds of the loop."""
+STREAMS_LOOKED_AT = 500
+"""Due streams looked at to find the connectors of one write transaction."""
 LONGEST_SLEEP = timedelta(hours=1)
 """The wake-up never lies further ahead, so that a clock that was set back is noticed."""
-MISSED_COUNTED = 50
-"""Missed fire times of a cron expression are counted up to this many: some 5 ms of the loop a connector."""
 FAR_AHEAD = timedelta(days=1)
 """A cron connector that is due later than this is looked at again when an engine begins, for the clock may have been set back."""
 _MILLISECOND = timedelta(milliseconds=1)
 CLOCK_SLACK = timedelta(seconds=1)
 """How late the wake-up may be before the clock is suspected."""
 WAKE_UP = "due"
-
-
-def next_fire_of(row: Any, after: datetime) -> datetime | None:
-    """When the connector in a row of `connectors` is due next, strictly after an instant; None for manual ones."""
-    return next_fire(schedule_of(row), after, anchor=anchor_of(row), offset=timedelta(milliseconds=row.offset_ms))
 
 
 class Scheduler:
@@ -104,25 +95,20 @@ class Scheduler:
     async def set_wake_up(self) -> None:
         """Sleep until the earliest due time."""
         async with self._database.read() as connection:
-            earliest: datetime | None = (
-                await connection.execute(select(func.min(connectors.c.next_fire_at)).where(connectors.c.next_fire_at.is_not(None)))
-            ).scalar()
+            times = [
+                (await connection.execute(select(func.min(due)).where(due.is_not(None)))).scalar()
+                for due in (connectors.c.next_fire_at, streams.c.next_fire_at)
+            ]
         now = self._clock.now()
+        earliest: datetime | None = min((time for time in times if time is not None), default=None)
         self._earliest = earliest
         wait = min(max(earliest - now, timedelta()), LONGEST_SLEEP) if earliest is not None else LONGEST_SLEEP
         self._clockwork.after(wait, self.run_due, WAKE_UP)
 
     async def _bring_back(self, slack: timedelta) -> None:
-        """Let no connector be due later than its schedule says from now on; of cron ones those that are due after `slack`."""
+        """Let nothing be due later than its schedule says from now on; of cron schedules what is due after `slack`."""
         now = self._clock.now()
-        instant = type_coerce(connectors.c.next_fire_at, BigInteger)
-        too_far = or_(
-            and_(
-                connectors.c.schedule_kind == ScheduleKind.INTERVAL,
-                instant - connectors.c.schedule_every_ms > (now - EPOCH) // _MILLISECOND,
-            ),
-            and_(connectors.c.schedule_kind == ScheduleKind.CRON, connectors.c.next_fire_at > now + slack),
-        )
+        too_far = _too_far(connectors, now, slack)
         last = ""
         while True:
             async with self._database.write() as connection:
@@ -138,74 +124,65 @@ class Scheduler:
                             update(connectors).where(connectors.c.id == row.id).values(next_fire_at=due, changed_at=CHANGE_SEQUENCE)
                         )
             if not found:
-                return
+                break
             last = found[-1].id
             self._advanced([row.id for row in found])
+        await self._bring_streams_back(now, slack)
+
+    async def _bring_streams_back(self, now: datetime, slack: timedelta) -> None:
+        too_far = _too_far(streams, now, slack)
+        columns = [streams.c[name] for name in OWN_SCHEDULE_COLUMNS]
+        async with self._database.read() as connection:
+            groups = (await connection.execute(select(*columns).where(too_far).distinct())).all()
+        for start in range(0, len(groups), CLAIM_SIZE):
+            async with self._database.write() as connection:
+                for group in groups[start : start + CLAIM_SIZE]:
+                    due = next_fire_of_stream(group, now)
+                    if due is not None:
+                        later = and_(too_far, streams.c.next_fire_at > due, *same_schedule(group))
+                        await connection.execute(update(streams).where(later).values(next_fire_at=due))
 
     async def _claim(self) -> int:
         now = self._clock.now()
-        queued, advanced = [], []
+        queued, taken = [], []
         async with self._database.write() as connection:
-            due = (
-                await connection.execute(
-                    select(connectors)
-                    .where(connectors.c.next_fire_at <= now)
-                    .order_by(connectors.c.next_fire_at, connectors.c.id)
-                    .limit(CLAIM_SIZE)
-                )
-            ).all()
-            for row in due:
-                try:
-                    values: dict[str, Any] = {"next_fire_at": next_fire_of(row, now)}
-                except (SynctermError, ValueError) as error:  # a zone that this machine does not know: nobody else waits for it
-                    logger.warning("Connector %r has a schedule that cannot be computed: %s", row.name, error)
-                    reason = f"its schedule cannot be computed: {error}"
-                    values = {"next_fire_at": None, "configuration_complete": False, "incomplete_reason": reason}
-                    await touch(connection, row.id, values)
-                    advanced.append(row.id)
-                    continue
-                runnable = row.paused_by is None and row.deleted_at is None and row.configuration_complete
-                skipped = missed(
-                    schedule_of(row),
-                    row.next_fire_at,
-                    now,
-                    anchor=anchor_of(row),
-                    offset=timedelta(milliseconds=row.offset_ms),
-                    limit=MISSED_COUNTED,
-                )
-                if not runnable:
-                    values["next_fire_at"] = None
-                elif row.catch_up == "skip" and skipped:
-                    values["missed"] = skipped + 1
-                elif row.activity != Activity.IDLE:
-                    values["due_since"] = row.due_since or row.next_fire_at
-                    values["missed"] = row.missed + 1 + skipped
-                else:
-                    values["missed"] = skipped
-                await connection.execute(
-                    update(connectors).where(connectors.c.id == row.id).values(**values, changed_at=CHANGE_SEQUENCE)
-                )
-                advanced.append(row.id)
-                if "due_since" in values or not runnable or (row.catch_up == "skip" and skipped):
-                    continue
-                sync_id = await insert_sync(
-                    connection,
-                    connector_id=row.id,
-                    trigger=Trigger.SCHEDULED,
-                    reason=Reason.SCHEDULE,
-                    requested_by="schedule",
-                    now=now,
-                    due_at=row.next_fire_at,
-                    missed=skipped,
-                )
-                if sync_id is None:
-                    continue
-                queued.append(row.id)
-                reach("due-queueing")
+            with_streams = await _due_by_streams(connection, now)
+            ids = dict.fromkeys((*await _due_connectors(connection, now), *with_streams))
+            rows = (await connection.execute(select(connectors).where(connectors.c.id.in_(list(ids)[:CLAIM_SIZE])))).all()
+            for row in rows:
+                taken.append(row.id)
+                if await answer(connection, row, now, streams_due=row.id in with_streams):
+                    queued.append(row.id)
         if queued:
             reach("due-queued")
-        if advanced:
-            self._advanced(advanced)
+        if taken:
+            self._advanced(taken)
         if queued:
             self._queued(queued)
-        return len(due)
+        return len(taken)
+
+
+def _too_far(table: Table, now: datetime, slack: timedelta) -> ColumnElement[bool]:
+    """What in `connectors` or `streams` is due later than it could be."""
+    instant = type_coerce(table.c.next_fire_at, BigInteger)
+    return or_(
+        and_(
+            table.c.schedule_kind == ScheduleKind.INTERVAL,
+            instant - table.c.schedule_every_ms > (now - EPOCH) // _MILLISECOND,
+        ),
+        and_(table.c.schedule_kind == ScheduleKind.CRON, table.c.next_fire_at > now + slack),
+    )
+
+
+async def _due_connectors(connection: AsyncConnection, now: datetime) -> Sequence[str]:
+    """Connectors that are due by their own schedule, the earliest first."""
+    due = connectors.c.next_fire_at
+    statement = select(connectors.c.id).where(due <= now).order_by(due, connectors.c.id).limit(CLAIM_SIZE)
+    return (await connection.execute(statement)).scalars().all()
+
+
+async def _due_by_streams(connection: AsyncConnection, now: datetime) -> Mapping[str, None]:
+    """Connectors with streams that are due by themselves, the earliest first."""
+    due = streams.c.next_fire_at
+    statement = select(streams.c.connector_id).where(due <= now).order_by(due, streams.c.connector_id).limit(STREAMS_LOOKED_AT)
+    return dict.fromkeys((await connection.execute(statement)).scalars())

@@ -7,11 +7,11 @@ together and make one sync.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine.connector_setup import schedule_of
@@ -32,7 +32,9 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def own_schedule_values(schedule: Schedule | None, connector_id: str, anchor: datetime) -> dict[str, Any]:
-    """The columns of a stream whose own schedule was set, changed or (None) taken away; `settle_stream_schedules` says when it is due.
+    """The columns of a stream whose own schedule was set, changed or (None) taken away.
+
+    `settle_stream_schedules` says afterwards when it is due.
 
     Args:
         anchor: what the connector's schedule counts from.
@@ -94,3 +96,38 @@ def same_schedule(row: Any) -> list[Any]:
     """Conditions that a stream has exactly the schedule of its own that is in a row."""
     values: Mapping[str, Any] = row._mapping
     return [streams.c[name].is_not_distinct_from(values[name]) for name in OWN_SCHEDULE_COLUMNS]
+
+
+async def without_own_schedule(connection: AsyncConnection, connector_id: str) -> list[str] | None:
+    """The streams that are due with their connector, in order; None: all, for none has a schedule of its own."""
+    selected = (streams.c.connector_id == connector_id) & streams.c.selected
+    has_own = (await connection.execute(select(exists().where(selected, streams.c.schedule_kind.is_not(None))))).scalar()
+    if not has_own:
+        return None
+    statement = select(streams.c.name).where(selected, streams.c.schedule_kind.is_(None)).order_by(streams.c.position)
+    return list((await connection.execute(statement)).scalars())
+
+
+async def all_as_none(connection: AsyncConnection, connector_id: str, names: Sequence[str]) -> list[str] | None:
+    """The names; None where they are all the selected streams of the connector."""
+    statement = select(func.count()).where(streams.c.connector_id == connector_id, streams.c.selected)
+    return None if len(names) >= (await connection.execute(statement)).scalar_one() > 0 else list(names)
+
+
+def join_names(parts: Iterable[Sequence[str] | None]) -> list[str] | None:
+    """The names of all parts, each once, in order; None, which stands for all, where one part is that."""
+    joined: dict[str, None] = {}
+    for part in parts:
+        if part is None:
+            return None
+        joined |= dict.fromkeys(part)
+    return list(joined)
+
+
+async def take_due_streams(connection: AsyncConnection, connector_id: str) -> tuple[list[str], datetime | None]:
+    """The streams that fell due by themselves while a sync of their connector ran, and since when; they wait no more."""
+    own = (streams.c.connector_id == connector_id) & streams.c.schedule_kind.is_not(None) & streams.c.due_since.is_not(None)
+    rows = (await connection.execute(select(streams.c.name, streams.c.due_since).where(own).order_by(streams.c.position))).all()
+    if rows:
+        await connection.execute(update(streams).where(own).values(due_since=None))
+    return [row.name for row in rows], min((row.due_since for row in rows), default=None)

@@ -14,15 +14,16 @@ from syncterm.engine import lifecycle
 from syncterm.engine.adapter_factory import AdapterFactory
 from syncterm.engine.authorisation import operation
 from syncterm.engine.clock import Clock
+from syncterm.engine.due import next_fire_of
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.events import Change
 from syncterm.engine.identifiers import new_id
 from syncterm.engine.model import Activity, Actor, Role
 from syncterm.engine.operation_results import Deletion, OperationResult, Preview
 from syncterm.engine.operations.base import OperationsBase
-from syncterm.engine.scheduler import next_fire_of
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import CHANGE_SEQUENCE, connectors
+from syncterm.engine.stream_schedules import settle_stream_schedules
 
 UNDO_GRACE = timedelta(minutes=10)
 """How long a deletion can be undone."""
@@ -83,6 +84,7 @@ class DeletingOperations(OperationsBase):
             await lifecycle.touch(
                 connection, row.id, {"deleted_at": now, "deleted_by": actor.name, "next_fire_at": None, "due_since": None}
             )
+            await settle_stream_schedules(connection, row.id, now)
             return "Deleted; its data stays in the destination."
 
         results = await self._each(actor, "delete", connector_ids, one)
@@ -114,6 +116,7 @@ class DeletingOperations(OperationsBase):
             await lifecycle.touch(
                 connection, row.id, {"deleted_at": None, "deleted_by": None, "next_fire_at": due, "listed_at": CHANGE_SEQUENCE}
             )
+            await settle_stream_schedules(connection, row.id, now)
             return "Restored."
 
         return await self._each(actor, "undo", deleted.connector_ids, one, deleted=True)

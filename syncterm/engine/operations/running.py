@@ -10,12 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine import lifecycle
 from syncterm.engine.authorisation import operation
+from syncterm.engine.due import next_fire_of
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import Activity, Actor, PausedBy, Reason, Role, SyncState, Trigger
 from syncterm.engine.operation_results import IfRunning, OperationResult
 from syncterm.engine.operations.base import OperationsBase
-from syncterm.engine.scheduler import next_fire_of
 from syncterm.engine.store.tables import OPEN_SYNC, syncs
+from syncterm.engine.stream_schedules import settle_stream_schedules
 
 
 class RunningOperations(OperationsBase):
@@ -93,6 +94,7 @@ class RunningOperations(OperationsBase):
                     "due_since": None,
                 },
             )
+            await settle_stream_schedules(connection, row.id, self._clock.now())
             asked = await lifecycle.ask_to_cancel(connection, f"{actor.name} (paused)", row.id, self._clock.now())
             return "Paused; its sync ends at the next batch." if asked else "Paused."
 
@@ -118,6 +120,7 @@ class RunningOperations(OperationsBase):
                     "failing_since": None,
                 },
             )
+            await settle_stream_schedules(connection, row.id, self._clock.now())
             return "Resumed."
 
         return await self._each(actor, "resume", connector_ids, one)

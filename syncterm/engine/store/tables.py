@@ -272,6 +272,7 @@ streams = Table(
 )
 
 Index("ix_streams_due", streams.c.next_fire_at, sqlite_where=streams.c.next_fire_at.isnot(None))
+Index("ix_streams_own_schedule", streams.c.connector_id, streams.c.name, sqlite_where=streams.c.schedule_kind.isnot(None))
 
 schema_changes = Table(
     "schema_changes",

@@ -382,6 +382,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("connector_id", "name", name=op.f("pk_streams")),
     )
     op.create_index("ix_streams_due", "streams", ["next_fire_at"], unique=False, sqlite_where=sa.text("next_fire_at IS NOT NULL"))
+    op.create_index(
+        "ix_streams_own_schedule",
+        "streams",
+        ["connector_id", "name"],
+        unique=False,
+        sqlite_where=sa.text("schedule_kind IS NOT NULL"),
+    )
     op.create_table(
         "syncs",
         sa.Column("id", sa.String(length=32), nullable=False),
