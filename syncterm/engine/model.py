@@ -43,6 +43,18 @@ class SchemaPolicy(StrEnum):
     PAUSE = "pause"
 
 
+class ChangeState(StrEnum):
+    """What became of a change of a source's schema."""
+
+    WAITING = "waiting"
+    APPLIED = "applied"
+    """By the connector's policy."""
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"
+    """The source or the set-up changed further before anybody decided, or after it was rejected."""
+
+
 class EndpointKind(StrEnum):
     """The two ends of a connector."""
 
