@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from syncterm.engine.clock import Clock, SystemClock
+from syncterm.engine.connection_url import UrlSettings
 from syncterm.engine.errors import CancelledSyncError, ConfigError
 from syncterm.engine.model import CheckStep
 
@@ -25,6 +26,28 @@ class AdapterConfig(BaseModel):
     """Base of every adapter's configuration: it is the set-up form, its titles, help and defaults included."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=4096, hide_input_in_errors=True)
+
+    account_fields: ClassVar[frozenset[str] | None] = None
+    """Keys of the settings that say whose the secrets are, such as host, port and user: where these are the same, changed secrets are
+    new credentials of the same account, which every version of a source uses. None: all settings that are no secrets."""
+    url_schemes: ClassVar[tuple[str, ...]] = ()
+    """Schemes of the URLs that `from_url` reads, without `://`; none where a URL makes no sense."""
+    url_example: ClassVar[str] = ""
+    """Such a URL, as a hint. Empty where the form needs no line of its own to paste one."""
+
+    @classmethod
+    def from_url(cls, url: str) -> UrlSettings:
+        """The settings that a pasted URL names.
+
+        Raises:
+            ConfigError: it is of another scheme or makes no sense; never repeats the URL, which may hold a password.
+        """
+        raise ConfigError("This type takes no URL.", remedy="Fill the fields.")
+
+    @classmethod
+    def suggested_name(cls, settings: Mapping[str, Any]) -> str:
+        """A name for a source or destination with these settings, which may be unfinished; empty where none comes to mind."""
+        return ""
 
 
 ConfigClass = type[AdapterConfig]

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
-from syncterm.engine.adapters import AdapterContext
+from pydantic import Field as ConfigField
+from pydantic import field_validator
+
+from syncterm.engine.adapters import AdapterConfig, AdapterContext
+from syncterm.engine.connection_url import UrlSettings, path_of_url
 from syncterm.engine.errors import ConfigError, PermissionDeniedError, SourceUnavailableError
 
 SYSTEM_FOLDERS = (Path("/proc"), Path("/sys"), Path("/dev"), Path("/etc"), Path("/boot"))
@@ -20,6 +25,30 @@ _ORDINARY = Path("/dev/shm")  # noqa: S108 - an ordinary folder, in memory; noth
 
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4096
+
+
+class PathConfig(AdapterConfig):
+    """What the configurations of adapters of files and folders share; they give `path` its own title and help."""
+
+    url_schemes: ClassVar[tuple[str, ...]] = ("file",)
+
+    path: str = ConfigField(min_length=1)
+
+    @field_validator("path")
+    @classmethod
+    def _possible_path(cls, value: str) -> str:
+        try:
+            return check_path_text(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+    @classmethod
+    def from_url(cls, url: str) -> UrlSettings:
+        return UrlSettings({"path": path_of_url(url, cls.url_schemes)})
+
+    @classmethod
+    def suggested_name(cls, settings: Mapping[str, Any]) -> str:
+        return Path(str(settings.get("path") or "")).name
 
 
 def check_path_text(text: str) -> str:

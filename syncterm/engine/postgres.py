@@ -5,15 +5,18 @@ The connections themselves are in `postgres_session`.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, SecretStr
 from pydantic import Field as ConfigField
 
 from syncterm.engine.adapters import CONNECT_TIMEOUT, AdapterConfig
+from syncterm.engine.connection_url import UrlSettings, parse_url
 from syncterm.engine.errors import (
     AuthenticationError,
     ConfigError,
@@ -22,6 +25,19 @@ from syncterm.engine.errors import (
     SynctermError,
 )
 
+_URL_PARAMETERS = {
+    "host": "host",
+    "port": "port",
+    "dbname": "database",
+    "user": "user",
+    "password": "password",
+    "sslmode": "sslmode",
+    "sslrootcert": "sslrootcert",
+    "schema": "schema",
+    "currentSchema": "schema",
+}
+"""Parameters of a URL, in libpq's and JDBC's names → settings."""
+_SEARCH_PATH = re.compile(r"-c\s*search_path=([^,\s]+)")
 MAX_NAME_BYTES = 63
 """Bytes of an identifier that PostgreSQL keeps (NAMEDATALEN - 1); it silently truncates longer ones."""
 _MAX_WORDS = 2000
@@ -33,22 +49,90 @@ class PostgresConfig(AdapterConfig):
 
     model_config = ConfigDict(populate_by_name=True)
 
+    account_fields = frozenset({"host", "port", "user"})
+
+    url_schemes: ClassVar[tuple[str, ...]] = ("postgres", "postgresql")
+    url_example: ClassVar[str] = "postgres://user:password@host:5432/database"
+
     host: str = ConfigField(
-        default="localhost", title="Host", description="A name, an address, or the folder of a Unix socket.", min_length=1
+        default="localhost",
+        title="Host",
+        description="A name, an address, or the folder of a Unix socket.",
+        min_length=1,
+        json_schema_extra={"group": "Connection"},
     )
-    port: int = ConfigField(default=5432, title="Port", ge=1, le=65535)
-    database: str = ConfigField(title="Database", min_length=1)
-    user: str = ConfigField(title="User", min_length=1)
-    password: SecretStr | None = ConfigField(default=None, title="Password", description="Empty where the server asks for none.")
-    schema_name: str = ConfigField(default="public", alias="schema", title="Schema", min_length=1)
+    port: int = ConfigField(default=5432, title="Port", ge=1, le=65535, json_schema_extra={"group": "Connection"})
+    database: str = ConfigField(
+        title="Database", description="The database's name.", min_length=1, json_schema_extra={"group": "Connection"}
+    )
+    schema_name: str = ConfigField(
+        default="public",
+        alias="schema",
+        title="Schema",
+        description="As a source: its tables and views are the streams. As a destination: for connectors that name no collection.",
+        min_length=1,
+        json_schema_extra={"group": "Connection"},
+    )
+    user: str = ConfigField(
+        title="User", description="The role that syncterm logs in as.", min_length=1, json_schema_extra={"group": "Credentials"}
+    )
+    password: SecretStr | None = ConfigField(
+        default=None,
+        title="Password",
+        description="Empty where the server asks for none.",
+        json_schema_extra={"group": "Credentials"},
+    )
     sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = ConfigField(
         default="prefer",
-        title="TLS",
+        title="Mode",
         description="prefer and require encrypt, but trust any server; verify-full checks its certificate and its name.",
+        json_schema_extra={
+            "group": "TLS",
+            "choices": {
+                "disable": "never encrypted",
+                "prefer": "encrypted where the server can",
+                "require": "encrypted, any certificate",
+                "verify-ca": "encrypted, certificate checked",
+                "verify-full": "encrypted, certificate and host name checked",
+            },
+        },
     )
     sslrootcert: str | None = ConfigField(
-        default=None, title="CA certificate", description="A PEM file for verify-ca and verify-full; empty for the system's own."
+        default=None,
+        title="CA certificate",
+        description="A PEM file; empty for the system's own certificates.",
+        json_schema_extra={"group": "TLS", "path": "file", "shown_when": {"sslmode": ["verify-ca", "verify-full"]}},
     )
+
+    @classmethod
+    def from_url(cls, url: str) -> UrlSettings:
+        """The settings in a libpq or SQLAlchemy URL. Source: PostgreSQL's documentation, "Connection URIs"."""
+        parts = parse_url(url, cls.url_schemes)
+        if "," in parts.host:
+            raise ConfigError("The URL names several hosts.", remedy="A connection leads to one: leave the others out.")
+        values: dict[str, Any] = {
+            "host": parts.host,
+            "port": parts.port,
+            "database": parts.path,
+            "user": parts.user,
+            "password": parts.password,
+        }
+        unused = []
+        for name, value in parts.query:
+            if name in _URL_PARAMETERS:
+                values[_URL_PARAMETERS[name]] = value
+            elif name == "options" and (path := _SEARCH_PATH.search(value)):
+                values["schema"] = path[1].strip('"')
+            else:
+                unused.append(name)
+        if values.get("sslmode") == "allow":  # libpq's own between disable and prefer
+            values["sslmode"] = "prefer"
+        return UrlSettings({key: value for key, value in values.items() if value not in ("", None)}, tuple(unused))
+
+    @classmethod
+    def suggested_name(cls, settings: Mapping[str, Any]) -> str:
+        database = settings.get("database")
+        return f"{settings.get('host', 'localhost')}/{database}" if database else ""
 
     @property
     def place(self) -> str:

@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import ConfigDict
 from pydantic import Field as ConfigField
 
-from syncterm.engine.adapters import AdapterConfig
 from syncterm.engine.destinations.base import STATE_TABLE, Destination, DestinationCapabilities, LoadTarget, StreamState
 from syncterm.engine.destinations.rules import (
     STATE_COLUMNS,
@@ -50,7 +49,7 @@ from syncterm.engine.errors import (
     SynctermError,
 )
 from syncterm.engine.model import CheckStep
-from syncterm.engine.paths import check_path
+from syncterm.engine.paths import PathConfig, check_path
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -66,12 +65,19 @@ _claiming = threading.Lock()
 """Claims of one process wait for each other, so that a stream never gets two state rows. Other processes are kept out by DuckDB."""
 
 
-class DuckDBConfig(AdapterConfig):
+class DuckDBConfig(PathConfig):
     """Where the rows go."""
 
     model_config = ConfigDict(populate_by_name=True)
 
-    path: str = ConfigField(title="Database file", description="Made at the first sync where it does not exist.", min_length=1)
+    url_schemes: ClassVar[tuple[str, ...]] = ("file", "duckdb")
+
+    path: str = ConfigField(
+        title="Database file",
+        description="Made at the first sync where it does not exist.",
+        min_length=1,
+        json_schema_extra={"path": "new_file", "placeholder": "/data/warehouse.duckdb"},
+    )
     schema_name: str = ConfigField(
         default="main", alias="schema", title="Schema", description="Used by connectors that name no collection.", min_length=1
     )

@@ -21,16 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field as ConfigField
-from pydantic import model_validator
+from pydantic import ValidationInfo, field_validator
 
-from syncterm.engine.adapters import AdapterConfig
 from syncterm.engine.destinations.base import Destination, DestinationCapabilities, LoadTarget, StreamState
 from syncterm.engine.destinations.folder_names import folder_name
 from syncterm.engine.destinations.manifest import MANIFEST_NAME, Manifest, TableFolder
 from syncterm.engine.destinations.rules import StateRow, check_target, disk_full, fold
 from syncterm.engine.errors import ConfigError, DestinationError, PermissionDeniedError
 from syncterm.engine.model import CheckStep, SyncMode
-from syncterm.engine.paths import check_path
+from syncterm.engine.paths import PathConfig, check_path
 
 if TYPE_CHECKING:
     from syncterm.engine.destinations.file_load import FileLoad
@@ -44,23 +43,32 @@ COMPRESSIONS = {
 _COMPRESSION_SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
-class FileDestinationConfig(AdapterConfig):
+class FileDestinationConfig(PathConfig):
     """Where the files go, and what they are."""
 
-    path: str = ConfigField(title="Folder", description="Made at the first sync where it does not exist.", min_length=1)
+    path: str = ConfigField(
+        title="Folder",
+        description="Made at the first sync where it does not exist.",
+        min_length=1,
+        json_schema_extra={"path": "folder", "placeholder": "/data/lake"},
+    )
     format: Literal["parquet", "csv", "jsonl"] = ConfigField(
-        default="parquet", title="Format", description="Only Parquet can be upserted."
+        default="parquet",
+        title="Format",
+        description="Only Parquet can be upserted.",
+        json_schema_extra={"choices": {"parquet": "Parquet", "csv": "CSV", "jsonl": "JSON Lines"}},
     )
     compression: Literal["automatic", "none", "gzip", "zstd", "snappy"] = ConfigField(
         default="automatic", title="Compression", description="Automatic is zstd for Parquet, and none for CSV and JSON Lines."
     )
 
-    @model_validator(mode="after")
-    def _compression_fits(self) -> FileDestinationConfig:
-        allowed = COMPRESSIONS[self.format]
-        if self.compression not in ("automatic", *allowed):
-            raise ValueError(f"{self.format} files can have the compressions {', '.join(allowed)}")
-        return self
+    @field_validator("compression")
+    @classmethod
+    def _compression_fits(cls, value: str, info: ValidationInfo) -> str:
+        format_ = info.data.get("format")
+        if format_ is not None and value not in ("automatic", *COMPRESSIONS[format_]):
+            raise ValueError(f"{format_} files can have the compressions {', '.join(COMPRESSIONS[format_])}")
+        return value
 
     @property
     def codec(self) -> str:

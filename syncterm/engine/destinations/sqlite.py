@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field as ConfigField
 
-from syncterm.engine.adapters import AdapterConfig
 from syncterm.engine.destinations.base import STATE_TABLE, Destination, DestinationCapabilities, LoadTarget, StreamState
 from syncterm.engine.destinations.rules import StateRow, check_epoch, check_name, check_target, disk_full, fold, quote
 from syncterm.engine.errors import (
@@ -33,7 +32,7 @@ from syncterm.engine.errors import (
     PermissionDeniedError,
 )
 from syncterm.engine.model import CheckStep
-from syncterm.engine.paths import check_path
+from syncterm.engine.paths import PathConfig, check_path
 
 if TYPE_CHECKING:
     from syncterm.engine.destinations.sqlite_load import SQLiteLoad
@@ -50,10 +49,17 @@ _STATE_DDL = (
 )
 
 
-class SQLiteDestinationConfig(AdapterConfig):
+class SQLiteDestinationConfig(PathConfig):
     """Where the rows go."""
 
-    path: str = ConfigField(title="Database file", description="Made at the first sync where it does not exist.", min_length=1)
+    url_schemes: ClassVar[tuple[str, ...]] = ("file", "sqlite")
+
+    path: str = ConfigField(
+        title="Database file",
+        description="Made at the first sync where it does not exist.",
+        min_length=1,
+        json_schema_extra={"path": "new_file", "placeholder": "/data/warehouse.sqlite"},
+    )
 
 
 class SQLiteDestination(Destination):

@@ -17,10 +17,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import ConfigDict, field_validator
+from pydantic import ConfigDict
 from pydantic import Field as ConfigField
 
-from syncterm.engine.adapters import AdapterConfig
 from syncterm.engine.errors import (
     ConfigError,
     PermissionDeniedError,
@@ -30,7 +29,7 @@ from syncterm.engine.errors import (
     SynctermError,
 )
 from syncterm.engine.model import CheckStep, StreamConfig, Window
-from syncterm.engine.paths import check_path, check_path_text
+from syncterm.engine.paths import PathConfig, check_path
 from syncterm.engine.schema import Catalog, Field, StreamSchema
 from syncterm.engine.sources.base import Source, SourceBatch, SourceCapabilities
 from syncterm.engine.sources.duckdb_types import column_type, select_expression
@@ -55,23 +54,22 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-class DuckDBSourceConfig(AdapterConfig):
+class DuckDBSourceConfig(PathConfig):
     """Which database and schema."""
 
     model_config = ConfigDict(populate_by_name=True)
 
-    path: str = ConfigField(title="Database file", description="An existing DuckDB database; it is only read.", min_length=1)
+    url_schemes: ClassVar[tuple[str, ...]] = ("file", "duckdb")
+
+    path: str = ConfigField(
+        title="Database file",
+        description="An existing DuckDB database; it is only read.",
+        min_length=1,
+        json_schema_extra={"path": "file", "placeholder": "/data/warehouse.duckdb"},
+    )
     schema_name: str = ConfigField(
         default="main", alias="schema", title="Schema", description="Its tables and views are the streams.", min_length=1
     )
-
-    @field_validator("path")
-    @classmethod
-    def _possible_path(cls, value: str) -> str:
-        try:
-            return check_path_text(value)
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
 
 
 class DuckDBSource(Source):

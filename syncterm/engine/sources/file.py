@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field as ConfigField
 from pydantic import field_validator
+from pydantic.config import JsonDict
 
-from syncterm.engine.adapters import AdapterConfig
 from syncterm.engine.errors import ConfigError, PermissionDeniedError, SchemaChangedError
 from syncterm.engine.model import CheckStep, StreamConfig, Window
-from syncterm.engine.paths import check_path, check_path_text, open_file
+from syncterm.engine.paths import PathConfig, check_path, open_file
 from syncterm.engine.schema import Catalog, Field, LogicalType, StreamSchema
 from syncterm.engine.sources.base import Source, SourceBatch, SourceCapabilities
 from syncterm.engine.sources.inference import infer, merge, unique_names
@@ -59,44 +59,54 @@ SAMPLED_FILES = 20
 """Files of a pattern that are looked into for its columns: the first, the last, and others in between."""
 
 
-class FileConfig(AdapterConfig):
+_CSV: JsonDict = {"group": "Text files", "shown_when": {"format": ["auto", "csv"]}}
+
+
+class FileConfig(PathConfig):
     """Which files, and how they are read."""
 
     path: str = ConfigField(
         title="Path",
         description="A file, a folder, or a pattern such as logs/2025-*.csv or **/*.parquet.",
         min_length=1,
+        json_schema_extra={"path": "any", "placeholder": "/data/orders.csv"},
     )
     format: Literal["auto", "csv", "jsonl", "parquet"] = ConfigField(
         default="auto",
         title="Format",
         description="auto: by the name of each file. Gzip and zstd are recognised.",
+        json_schema_extra={
+            "choices": {"auto": "by the name of each file", "csv": "CSV", "jsonl": "JSON Lines", "parquet": "Parquet"}
+        },
     )
     delimiter: str = ConfigField(
         default="auto",
         title="Delimiter",
         description="CSV: the character between two values; auto: comma, semicolon, tab or |, whichever fits.",
+        json_schema_extra=_CSV,
     )
     quote: str = ConfigField(
-        default='"', title="Quote", description="CSV: the character around values; empty where there is none.", max_length=1
+        default='"',
+        title="Quote",
+        description="CSV: the character around values; empty where there is none.",
+        max_length=1,
+        json_schema_extra=_CSV,
     )
-    header: bool = ConfigField(default=True, title="Header", description="CSV: the first row names the columns.")
+    header: bool = ConfigField(
+        default=True, title="Header", description="CSV: the first row names the columns.", json_schema_extra=_CSV
+    )
     encoding: str = ConfigField(
-        default="utf-8", title="Encoding", description="Of text: utf-8, latin-1, cp1252, utf-16, … A byte order mark wins over it."
+        default="utf-8",
+        title="Encoding",
+        description="Of text: utf-8, latin-1, cp1252, utf-16, … A byte order mark wins over it.",
+        json_schema_extra={"group": "Text files", "shown_when": {"format": ["auto", "csv", "jsonl"]}},
     )
     null_values: tuple[str, ...] = ConfigField(
         default=("",),
         title="NULL values",
         description="CSV: unquoted values that mean NULL. By default the empty value; the quoted empty value is the empty text.",
+        json_schema_extra=_CSV,
     )
-
-    @field_validator("path")
-    @classmethod
-    def _possible_path(cls, value: str) -> str:
-        try:
-            return check_path_text(value)
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
 
     @field_validator("delimiter")
     @classmethod

@@ -21,9 +21,8 @@ from typing import Any, ClassVar
 from urllib.parse import quote as quote_url
 
 from pydantic import Field as ConfigField
-from pydantic import field_validator
 
-from syncterm.engine.adapters import CONNECT_TIMEOUT, AdapterConfig
+from syncterm.engine.adapters import CONNECT_TIMEOUT
 from syncterm.engine.errors import (
     ConfigError,
     PermissionDeniedError,
@@ -32,7 +31,7 @@ from syncterm.engine.errors import (
     SourceUnavailableError,
 )
 from syncterm.engine.model import CheckStep, StreamConfig, Window
-from syncterm.engine.paths import check_path, check_path_text
+from syncterm.engine.paths import PathConfig, check_path
 from syncterm.engine.schema import Catalog, Field, StreamSchema
 from syncterm.engine.sources.base import Source, SourceBatch, SourceCapabilities
 from syncterm.engine.sources.sqlite_process import TableProcess, from_class_text, request
@@ -58,18 +57,17 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-class SQLiteConfig(AdapterConfig):
+class SQLiteConfig(PathConfig):
     """Which database."""
 
-    path: str = ConfigField(title="Database file", description="An existing SQLite database; it is only read.", min_length=1)
+    url_schemes: ClassVar[tuple[str, ...]] = ("file", "sqlite")
 
-    @field_validator("path")
-    @classmethod
-    def _possible_path(cls, value: str) -> str:
-        try:
-            return check_path_text(value)
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
+    path: str = ConfigField(
+        title="Database file",
+        description="An existing SQLite database; it is only read.",
+        min_length=1,
+        json_schema_extra={"path": "file", "placeholder": "/data/warehouse.sqlite"},
+    )
 
 
 class SQLiteSource(Source):
@@ -141,6 +139,22 @@ class SQLiteSource(Source):
         if field.type.name == "date":
             return min(str(highest), self.context.clock.now().date().isoformat())
         return repr(highest) if isinstance(highest, float) else str(highest)
+
+    def indexed_columns(self, stream: StreamSchema) -> frozenset[str] | None:
+        with self._transaction() as connection:
+            if ("table",) not in connection.execute(
+                "select type from pragma_table_list where schema = 'main' and name = ?", [stream.name]
+            ).fetchall():
+                return None
+            rows = connection.execute(
+                "select info.name from pragma_index_list(?) as list join pragma_index_info(list.name) as info"
+                " where not list.partial and info.seqno = 0 and info.name is not null",
+                [stream.name],
+            ).fetchall()
+            row_id = connection.execute(
+                "select name from pragma_table_xinfo(?) where pk = 1 and upper(type) = 'INTEGER'", [stream.name]
+            ).fetchall()
+        return frozenset(str(row[0]) for row in [*rows, *row_id])
 
     def read(
         self, stream: StreamConfig, schema: StreamSchema, fields: tuple[Field, ...], window: Window | None
