@@ -33,6 +33,7 @@ from syncterm.screens.connector_actions import ConnectorActions
 from syncterm.screens.connectors import ConnectorsScreen
 from syncterm.screens.dashboard import Dashboard
 from syncterm.screens.menu import Choice, Menu
+from syncterm.screens.row_actions import LastDeletion
 from syncterm.settings import ScreenState, Settings
 from syncterm.terminal_driver import end_at_once
 from syncterm.text import clean, count, glyphs
@@ -168,6 +169,7 @@ class SyncTermApp(Dashboard, inherit_bindings=False):
         self.last_connector_id: str | None = None
         """The connector whose own screen was open last."""
         self.connector_actions = ConnectorActions(self)
+        self.last_deletion = LastDeletion()
         self._subscription: Subscription | None = None
         self._frame = FrameDifference()
         for theme in own_themes():

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from syncterm.actions import ACTIONS, CONNECTOR_MENU, keys_of
-from syncterm.screens.base import DashboardScreen
-from syncterm.screens.menu import Choice, Menu
+from syncterm.actions import CONNECTOR_MENU
+from syncterm.screens.menus import MenuScreen
 
 
-class ActingScreen(DashboardScreen):
+class ActingScreen(MenuScreen):
     """Says which connectors; `ConnectorActions` does the rest."""
 
-    def targets(self) -> Sequence[str]:
-        """The ids of the connectors that an action applies to now."""
-        raise NotImplementedError
-
-    def menu_title(self) -> str:
-        """What the actions menu acts on."""
-        raise NotImplementedError
-
-    def wording(self, action: str) -> str:
-        """What an action is called here and now."""
-        return ACTIONS[action].title
+    MENU = CONNECTOR_MENU
 
     def _start(self, action: str) -> None:
         # The ids as they are at the key press; what happens meanwhile changes nothing.
@@ -43,17 +30,3 @@ class ActingScreen(DashboardScreen):
 
     def action_delete(self) -> None:
         self._start("delete")
-
-    def action_menu(self) -> None:
-        keymap = self.dashboard.settings.keymap
-        choices = []
-        for name in CONNECTOR_MENU:
-            spec = ACTIONS[name]
-            reason = "" if self.check_action(name, ()) else self.full_reason_against(spec) or "Not in a read-only dashboard."
-            choices.append(Choice(name, self.wording(name), keys_of(spec, keymap)[0], reason=reason))
-
-        async def chosen(name: str | None) -> None:
-            if name is not None:
-                await self.perform(name)
-
-        self.app.push_screen(Menu(self.menu_title(), choices, self.dashboard.glyphs), chosen)

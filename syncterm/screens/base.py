@@ -48,9 +48,15 @@ class DashboardScreen(Screen[None]):
         """The widgets between header and footer."""
         raise NotImplementedError
 
+    def crumb(self) -> str:
+        """What this screen shows, in a word or two; may be from outside."""
+        raise NotImplementedError
+
     def crumbs(self) -> tuple[str, ...]:
         """Where the person is, from the outermost."""
-        raise NotImplementedError
+        stack = self.app.screen_stack
+        below = stack[: stack.index(self)] if self in stack else ()
+        return (*(screen.crumb() for screen in below if isinstance(screen, DashboardScreen)), self.crumb())
 
     def badges(self) -> tuple[Badge, ...]:
         """What must not be overlooked in this view."""

@@ -138,8 +138,8 @@ class ConnectorScreen(ActingScreen):
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)
 
-    def crumbs(self) -> tuple[str, ...]:
-        return ("Connectors", self._row.name if self._row is not None else self.connector_id)
+    def crumb(self) -> str:
+        return self._row.name if self._row is not None else self.connector_id
 
     def badges(self) -> tuple[Badge, ...]:
         return (Badge("FAILURES ONLY"),) if self.is_mounted and self._history.failures_only else ()
@@ -295,7 +295,7 @@ class ConnectorScreen(ActingScreen):
         return (self.connector_id,)
 
     def menu_title(self) -> str:
-        return self.crumbs()[-1]
+        return self.crumb()
 
     def wording(self, action: str) -> str:
         if action == "toggle_pause":

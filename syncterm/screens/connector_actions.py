@@ -6,46 +6,28 @@ operation on the engine's loop, and says what became of it.
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import fields
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from syncterm.engine.model import Activity
-from syncterm.engine.operation_results import IfRunning, OperationResult
-from syncterm.screens.connector_export import plain, write
+from syncterm.engine.operation_results import IfRunning
 from syncterm.screens.menu import Choice, Menu
+from syncterm.screens.row_actions import RowActions
 from syncterm.text import NOTHING, clean, count, duration
-from syncterm.widgets.confirm import Confirm, Target
 
 if TYPE_CHECKING:
     from syncterm.engine.engine import Engine
     from syncterm.engine.queries import ConnectorQuery, ConnectorRow
-    from syncterm.screens.dashboard import Dashboard
 
-CLIPBOARD_LIMIT = 75_000  # bytes; terminals and tmux drop longer OSC 52 sequences, some of them silently
-REFUSALS_SHOWN = 4
 ROWS_AT_ONCE = 500
 
-T = TypeVar("T")
 
-
-class ConnectorActions:
+class ConnectorActions(RowActions):
     """The actions on connectors, by id."""
 
-    def __init__(self, app: Dashboard) -> None:
-        self._app = app
-        self.undo_token: str | None = None
-        """Of the last deletion, while it can be undone."""
-        self.undo_until: datetime | None = None
-
-    def start(self, action: Coroutine[Any, Any, None]) -> None:
-        """Run an action in a worker of the app, which says what goes wrong."""
-        self._app.run_worker(action, group="connector-actions", exit_on_error=False)
+    NOUN, PLURAL = "connector", "connectors"
 
     # --- The six of the menu, and cancel
 
@@ -142,21 +124,9 @@ class ConnectorActions:
             return
         targets = [row.id for row in rows]
         deletion = await self._call(lambda engine: engine.operations.delete(self._app.actor, targets))
-        self._tell("Delete", deletion.results)
-        if any(result.done for result in deletion.results):
-            self.undo_token, self.undo_until = deletion.token, deletion.until
-            self._app.tick()
+        self._deleted(deletion)
 
-    async def undo(self) -> None:
-        """Bring back what was deleted last."""
-        token = self.undo_token
-        if token is None:
-            return
-        self.undo_token = self.undo_until = None
-        self._tell("Undo", await self._call(lambda engine: engine.operations.undo(self._app.actor, token)))
-        self._app.tick()
-
-    # --- Copy
+    # --- Copy and export
 
     async def yank(self, connector_id: str, cells: Sequence[tuple[str, str]] = ()) -> None:
         """Ask what to copy, and copy it to the clipboard.
@@ -167,77 +137,23 @@ class ConnectorActions:
         rows = await self._rows([connector_id])
         if not rows:
             return
-        row = rows[0]
-        error = row.last_error_message or ""
-        choices = [
-            Choice("id", "Id", "y", row.id),
-            Choice("name", "Name", "n", row.name),
-            Choice("cell", "Cell", "c", "one of the row's cells", reason="" if cells else "There is no cell here."),
-            Choice("error", "Error", "e", error.partition("\n")[0], reason="" if error else "The last sync left no error."),
-            Choice("json", "JSON", "j", "everything the table knows"),
-        ]
-        choice = await self._app.push_screen_wait(Menu("Copy", choices, self._app.glyphs))
-        if choice is None:
-            return
-        if choice == "cell":
-            titles = [Choice(str(index), title, detail=text.partition("\n")[0]) for index, (title, text) in enumerate(cells)]
-            picked = await self._app.push_screen_wait(Menu("Copy cell", titles, self._app.glyphs))
-            if picked is not None:
-                title, text = cells[int(picked)]
-                self.copy(title, clean(text, newlines=True))
-            return
-        texts = {
-            "id": row.id,
-            "name": clean(row.name),
-            "error": clean(error, newlines=True),
-            "json": json.dumps({field.name: plain(getattr(row, field.name)) for field in fields(row)}, indent=1),
-        }
-        self.copy(choice, texts[choice])
-
-    def copy(self, what: str, text: str) -> None:
-        """Put a text on the clipboard of the person's terminal, within the limit that terminals take."""
-        size = len(text.encode("utf-8"))
-        if size > CLIPBOARD_LIMIT:
-            self._app.notify(
-                f"{count(size)} bytes are more than terminals take ({count(CLIPBOARD_LIMIT)}). E exports to a file.",
-                title="Not copied",
-                severity="warning",
-            )
-            return
-        self._app.copy_to_clipboard(text)
-        first = text.partition("\n")[0]
-        self._app.notify(
-            f"{first[:60]}{self._app.glyphs.ellipsis if len(text) > len(first[:60]) else ''}",
-            title=f"Copied {what} to the terminal's clipboard",
-        )
+        await self._yank(rows[0], rows[0].last_error_message or "", cells)
 
     async def export(self, wanted: ConnectorQuery, folder: Path, file_format: str) -> None:
         """Write all rows of a query to a new file in the folder; `file_format` is `csv` or `json`."""
+        from syncterm.engine.queries import ConnectorRow
+
         keys = await self._call(lambda engine: engine.queries.connector_keys(wanted))
         found = await self._found(keys)
         rows = [found[key] for key in keys if key in found]
-        try:
-            path = await asyncio.to_thread(write, rows, folder, self._app.now(), file_format)
-        except OSError as error:
-            self._app.notify(
-                f"{folder}: {error.strerror}. Start syncterm in a folder you can write to.", title="Not exported", severity="error"
-            )
-            return
-        self._app.notify(str(path), title=f"Exported {count(len(rows))} connectors")
+        await self._write(rows, ConnectorRow, folder, file_format)
 
     # --- Shared
-
-    async def _call(self, function: Callable[[Engine], Awaitable[T]]) -> T:
-        return await self._app.host.call(function)
 
     async def _rows(self, ids: Sequence[str]) -> list[ConnectorRow]:
         """The rows of those connectors as they are now; the ones that have gone are reported, not replaced."""
         found = await self._found(ids)
-        gone = len(set(ids)) - len(found)
-        if gone:
-            self._app.notify(
-                f"{count(gone)} of {count(len(set(ids)))} {'does' if gone == 1 else 'do'} not exist any more.", severity="warning"
-            )
+        self._say_gone(ids, len(found))
         return [found[connector_id] for connector_id in dict.fromkeys(ids) if connector_id in found]
 
     async def _found(self, ids: Sequence[str]) -> dict[str, ConnectorRow]:
@@ -246,20 +162,6 @@ class ConnectorActions:
         for start in range(0, len(ids), ROWS_AT_ONCE):
             found |= await self._call(partial(_connector_rows, ids=list(ids[start : start + ROWS_AT_ONCE])))
         return found
-
-    async def _confirm(
-        self,
-        verb: str,
-        rows: Sequence[ConnectorRow],
-        consequences: Sequence[str],
-        *,
-        dangerous: bool = True,
-        must_type: bool = False,
-    ) -> bool:
-        targets = [Target(row.id, row.name) for row in rows]
-        lines = [line for line in consequences if line]
-        dialog = Confirm(verb, targets, consequences=lines, dangerous=dangerous, must_type=must_type, ascii=self._app.ascii)
-        return await self._app.push_screen_wait(dialog)
 
     @staticmethod
     def _sharing(names: Sequence[str]) -> str:
@@ -274,20 +176,6 @@ class ConnectorActions:
     @staticmethod
     def _subject(rows: Sequence[ConnectorRow]) -> str:
         return clean(rows[0].name) if len(rows) == 1 else f"{count(len(rows))} connectors"
-
-    def _tell(self, title: str, results: Sequence[OperationResult]) -> None:
-        """Say what became of it: one line for one connector, else how many, and why the others were refused."""
-        done = [result for result in results if result.done]
-        refused = [result for result in results if not result.done]
-        if len(results) == 1:
-            only = results[0]
-            self._app.notify(f"{clean(only.name)}: {only.message}", title=title, severity="information" if only.done else "warning")
-            return
-        lines = [f"{count(len(done))} connectors: done."] if done else []
-        lines += [f"{clean(result.name)}: {result.message}" for result in refused[:REFUSALS_SHOWN]]
-        if len(refused) > REFUSALS_SHOWN:
-            lines.append(f"and {count(len(refused) - REFUSALS_SHOWN)} more were refused.")
-        self._app.notify("\n".join(lines), title=title, severity="warning" if refused else "information")
 
 
 async def _connector_rows(engine: Engine, ids: Sequence[str]) -> Mapping[str, ConnectorRow]:

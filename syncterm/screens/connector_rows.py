@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from syncterm.engine.model import Activity
-from syncterm.settings import DEFAULT_DATE_FORMAT, Dates
-from syncterm.text import NOTHING, Glyphs, ago, byte_size, count, duration, until, width
+from syncterm.screens.look import Look
+from syncterm.screens.table_view import StatusLook
+from syncterm.text import NOTHING, Glyphs, byte_size, count, duration
 from syncterm.widgets.filter_terms import Filter, Term
 from syncterm.widgets.table_model import Cell, CellValue, Column, Row, TableQuery
 
@@ -25,6 +24,7 @@ BAR = 8
 
 STATUS_STYLES: Mapping[str, str] = {"Active": "good", "Broken": "bad", "Incomplete": "warning", "Paused": "muted"}
 STATUS_ORDER = tuple(STATUS_STYLES)
+_SIGNS = {"Active": "ok", "Broken": "failed", "Incomplete": "incomplete", "Paused": "paused"}
 
 SORTS: Mapping[str, str] = {
     "name": "Name",
@@ -46,46 +46,13 @@ SORTS: Mapping[str, str] = {
 DEFAULT_COLUMNS = ("name", "source", "status", "last_sync", "next_sync", "schedule", "records", "duration", "progress")
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How rows are drawn: glyphs, the present instant, the person's wishes about dates."""
-
-    glyphs: Glyphs
-    now: datetime
-    dates: Dates = Dates.RELATIVE
-    date_format: str = DEFAULT_DATE_FORMAT
-
-    def exact(self, instant: datetime | None) -> str:
-        """An instant in the local time zone, with the zone."""
-        if instant is None:
-            return NOTHING
-        local = instant.astimezone()
-        return f"{local.strftime(self.date_format)} {local.strftime('%Z')}"
-
-    def past(self, instant: datetime | None) -> str:
-        """An instant of the past for a column: to the minute, so that a quiet table stays quiet."""
-        if instant is None:
-            return "never"
-        if self.dates is Dates.ABSOLUTE:
-            return instant.astimezone().strftime(self.date_format)
-        if timedelta(0) <= self.now - instant < timedelta(minutes=1):
-            return "just now"
-        return ago(instant, self.now)
-
-    def future(self, instant: datetime | None) -> str:
-        """An instant to come for a column, likewise to the minute."""
-        if instant is None:
-            return NOTHING
-        if self.dates is Dates.ABSOLUTE:
-            return instant.astimezone().strftime(self.date_format)
-        if timedelta(0) < instant - self.now < timedelta(minutes=1):
-            return "< 1 min"
-        return until(instant, self.now)
+_LOOKS = {status: StatusLook(status, glyph, STATUS_STYLES[status]) for status, glyph in _SIGNS.items()}
+STATUS_LOOKS = tuple(_LOOKS.values())
 
 
 def status_glyph(status: str, glyphs: Glyphs) -> str:
     """The sign of a connector's status."""
-    return {"Active": glyphs.ok, "Broken": glyphs.failed, "Incomplete": glyphs.incomplete, "Paused": glyphs.paused}[status]
+    return _LOOKS[status].sign(glyphs)
 
 
 def share_done(row: ConnectorRow) -> float | None:
@@ -210,12 +177,13 @@ class ConnectorSource:
 
     def columns(self) -> tuple[Column, ...]:
         """Every column there is, in the order of the chooser; those of `DEFAULT_COLUMNS` are shown unless a person chose others."""
+        look = self._look()
         return (
             Column("name", "Name", 14, flexible=True, tooltip=self._id),
-            Column("source", f"Source {self._look().glyphs.arrow} Destination", 20, flexible=True, priority=5),
+            Column("source", f"Source {look.glyphs.arrow} Destination", 20, flexible=True, priority=5),
             Column("status", "Status", 16, flexible=True, priority=1, tooltip=self._reason),
-            Column("last_sync", "Last Sync", self._instant_width(12), priority=2, tooltip=self._last_sync),
-            Column("next_sync", "Next Sync", self._instant_width(9), priority=3, tooltip=self._next_sync),
+            Column("last_sync", "Last Sync", look.instant_width(12), priority=2, tooltip=self._last_sync),
+            Column("next_sync", "Next Sync", look.instant_width(9), priority=3, tooltip=self._next_sync),
             Column("schedule", "Schedule", 15, priority=6),
             Column("records", "Records", 9, align="right", priority=7),
             Column("duration", "Duration", 8, align="right", priority=8),
@@ -224,14 +192,10 @@ class ConnectorSource:
             Column("collection", "Collection", 12, priority=11),
             Column("bytes", "Bytes", 8, align="right", priority=12, sortable=False),
             Column("rejected", "Rejected", 8, align="right", priority=13, sortable=False),
-            Column("created", "Created", self._instant_width(10), priority=14, tooltip=self._created),
+            Column("created", "Created", look.instant_width(10), priority=14, tooltip=self._created),
             Column("user", "Created By", 12, priority=15),
             Column("id", "Id", 20, priority=16, sortable=False),
         )
-
-    def _instant_width(self, relative: int) -> int:
-        look = self._look()
-        return max(relative, width(look.past(look.now)) + 2) if look.dates is Dates.ABSOLUTE else relative
 
     def _id(self, key: str, row: Row) -> str | None:
         record = self.records.get(key)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from syncterm.engine.engine import Engine
     from syncterm.engine.host import EngineHost
     from syncterm.screens.connector_actions import ConnectorActions
+    from syncterm.screens.row_actions import LastDeletion
 
 T = TypeVar("T")
 
@@ -49,6 +50,7 @@ class Dashboard(App[None], inherit_bindings=False):
     engine_changes: Signal[Change]
     """Published in the screens' loop when rows may have changed."""
     connector_actions: ConnectorActions
+    last_deletion: LastDeletion
 
     def now(self) -> datetime:
         """The present instant by the engine's clock."""

@@ -199,9 +199,8 @@ class SyncDetailScreen(DashboardScreen):
     def on_resize(self) -> None:
         self._draw_head()
 
-    def crumbs(self) -> tuple[str, ...]:
-        name = self._detail.row.connector_name if self._detail is not None else ""
-        return ("Connectors", *((name,) if name else ()), f"Sync {self.sync_id}")
+    def crumb(self) -> str:
+        return f"Sync {self.sync_id}"
 
     # --- Live
 

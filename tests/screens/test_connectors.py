@@ -20,9 +20,10 @@ from syncterm.engine.model import Activity, Outcome
 from syncterm.engine.queries import ConnectorQuery, ConnectorRow
 from syncterm.engine.status import ConnectorStatus, JobStatus
 from syncterm.screens.connector_details import details
-from syncterm.screens.connector_export import safe_cell, to_csv, to_json
-from syncterm.screens.connector_rows import Look, connector_query, row_cells
+from syncterm.screens.connector_rows import connector_query, row_cells
 from syncterm.screens.connectors import ConnectorsScreen
+from syncterm.screens.look import Look
+from syncterm.screens.table_export import safe_cell, to_csv, to_json
 from syncterm.settings import Dates, Settings
 from syncterm.text import GLYPHS_UNICODE, clean
 from syncterm.widgets.table_model import TableQuery, cell_text

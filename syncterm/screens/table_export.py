@@ -1,4 +1,4 @@
-"""Export of the connectors as filtered and sorted: CSV that opens without formulas, or JSON; to a file of one's own, mode 0600."""
+"""Export of a table's rows as filtered and sorted: CSV that opens without formulas, or JSON; to a file of one's own, mode 0600."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from syncterm.settings import write_private
-
-if TYPE_CHECKING:
-    from syncterm.engine.queries import ConnectorRow
 
 FORMULA_STARTS = "=+-@\t\r\n"
 """A text cell that begins with one of these is run as a formula by spreadsheets; so it gets an apostrophe in front."""
@@ -29,17 +26,17 @@ def safe_cell(value: Any) -> Any:
     return f"'{value}" if start and start in FORMULA_STARTS else value
 
 
-def to_csv(rows: Sequence[ConnectorRow], names: Sequence[str]) -> bytes:
-    """The rows as CSV (RFC 4180, UTF-8, one line a connector)."""
+def to_csv(rows: Sequence[Any], names: Sequence[str]) -> bytes:
+    """The rows as CSV (RFC 4180, UTF-8, one line a row)."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(names)
     for row in rows:
-        writer.writerow([safe_cell(plain(getattr(row, name))) for name in names])
+        writer.writerow([safe_cell(_one_cell(plain(getattr(row, name)))) for name in names])
     return buffer.getvalue().encode("utf-8", "backslashreplace")
 
 
-def to_json(rows: Sequence[ConnectorRow], names: Sequence[str]) -> bytes:
+def to_json(rows: Sequence[Any], names: Sequence[str]) -> bytes:
     """The rows as a JSON array of objects."""
     documents = [{name: plain(getattr(row, name)) for name in names} for row in rows]
     return (json.dumps(documents, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
@@ -47,6 +44,8 @@ def to_json(rows: Sequence[ConnectorRow], names: Sequence[str]) -> bytes:
 
 def plain(value: Any) -> Any:
     """Instants as ISO 8601 in UTC, durations in seconds, everything else as it is; None stays None (an empty cell)."""
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
     if isinstance(value, timedelta):
@@ -54,23 +53,28 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, str) else value
 
 
-def write(rows: Sequence[ConnectorRow], folder: Path, now: datetime, file_format: str) -> Path:
+def _one_cell(value: Any) -> Any:
+    """Several values in one cell of a CSV."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def write(rows: Sequence[Any], kind: type[Any], subject: str, folder: Path, now: datetime, file_format: str) -> Path:
     """Write the rows to a new file in the folder; its path.
 
     Args:
+        kind: The dataclass that the rows are of: its fields are the columns.
+        subject: What they are, for the file's name.
         file_format: `csv` or `json`.
 
     Raises:
         OSError: nothing was written.
     """
-    from syncterm.engine.queries import ConnectorRow
-
-    names = [field.name for field in fields(ConnectorRow)]
+    names = [field.name for field in fields(kind)]
     content = to_csv(rows, names) if file_format == "csv" else to_json(rows, names)
-    path = folder / f"connectors-{now.astimezone():%Y%m%d-%H%M%S}.{file_format}"
+    path = folder / f"{subject}-{now.astimezone():%Y%m%d-%H%M%S}.{file_format}"
     number = 1
     while path.exists():
         number += 1
-        path = folder / f"connectors-{now.astimezone():%Y%m%d-%H%M%S}-{number}.{file_format}"
+        path = folder / f"{subject}-{now.astimezone():%Y%m%d-%H%M%S}-{number}.{file_format}"
     write_private(path, content)
     return path
