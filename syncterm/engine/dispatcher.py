@@ -1,4 +1,5 @@
-"""Decides which queued syncs run now: one a connector, N a source, N a destination, N overall; oldest first.
+"""Decides which queued syncs run now: one a connector, N a source, N a destination, N overall; oldest first; none that a schedule
+asked for inside a blackout window of its connector.
 
 The queue is the store: a sync in state Created waits there. The dispatcher claims it, gives it a runner, and tells every sync that
 waits which limit it waits for.
@@ -10,21 +11,24 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, case, false, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine import lifecycle
 from syncterm.engine.attempt import Execution, describe_error, owned_write
+from syncterm.engine.blackout import in_blackout, windows_from_text
 from syncterm.engine.clock import Clock
 from syncterm.engine.destinations.base import destination_class
 from syncterm.engine.errors import CancelledSyncError, ConfigError, InterruptedSyncError, StoreError, SynctermError
 from syncterm.engine.failpoint import reach
 from syncterm.engine.lifecycle import Ending
-from syncterm.engine.model import Activity, Outcome, SyncState
+from syncterm.engine.model import Activity, Outcome, SyncState, Trigger
 from syncterm.engine.runner import Runner
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import OPEN_SYNC, connectors, destinations, syncs
@@ -33,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 LOOK_AHEAD = 500
 """Queued syncs looked at in one turn."""
+NO_BLACKOUT = "[]"
+"""`connectors.blackout` of one without windows."""
+BLACKOUT_REASON = "a blackout window holds scheduled syncs back"
 RETRY_INTERVAL = 1.0
 """Seconds until a store that could not be used is tried again."""
 
@@ -75,6 +82,8 @@ class Dispatcher:
         """Connector id → what runs for it."""
         self._waiting: dict[str, str] = {}
         """Connector id → why its sync waits, as last told to the store."""
+        self._blackout_ends: datetime | None = None
+        """When the first of the blackouts that hold a sync back is over."""
         self._look_again = asyncio.Event()
         self._room = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
@@ -92,6 +101,11 @@ class Dispatcher:
     def look(self) -> None:
         """Something may have been queued, cancelled or finished."""
         self._look_again.set()
+
+    def notice_clock(self) -> None:
+        """Look again where a blackout that holds a sync back is over."""
+        if self._blackout_ends is not None and self._blackout_ends <= self._clock.now():
+            self.look()
 
     async def stop(self, reason: SynctermError) -> None:
         """End every runner for that reason and wait for them."""
@@ -151,6 +165,8 @@ class Dispatcher:
 
     async def _start_what_may_run(self) -> None:
         async with self._database.read() as connection:
+            blackouts = await _blackouts(connection, self._clock.now())
+            held = _held(blackouts)
             queued = (
                 await connection.execute(
                     select(
@@ -162,16 +178,17 @@ class Dispatcher:
                     )
                     .join_from(syncs, connectors, syncs.c.connector_id == connectors.c.id)
                     .outerjoin(destinations, destinations.c.id == connectors.c.destination_id)
-                    .where(OPEN_SYNC, syncs.c.state == SyncState.CREATED, syncs.c.cancel_requested_at.is_(None))
+                    .where(OPEN_SYNC, syncs.c.state == SyncState.CREATED, syncs.c.cancel_requested_at.is_(None), ~held)
                     .order_by(syncs.c.created_at, syncs.c.id)
                     .limit(LOOK_AHEAD)
                 )
             ).all()
+            waiting = await _waiting_for_blackouts(connection, blackouts, held) if blackouts else {}
+        self._blackout_ends = min(blackouts.values(), default=None)
         slots = [entry for entry in self._running.values() if entry.holds_slot]
         overall = len(slots)
         per_source = Counter(entry.source_id for entry in slots)
         per_destination = Counter(entry.destination_id for entry in slots)
-        waiting: dict[str, str] = {}
         started = False
         for position, row in enumerate(queued, 1):
             if self._ending.is_set():
@@ -298,6 +315,54 @@ class Dispatcher:
             for connector_id, entry in self._running.items()
             if entry.runner.activity is Activity.RUNNING
         }
+
+
+async def _blackouts(connection: AsyncConnection, now: datetime) -> dict[str, datetime]:
+    """Blackout windows of connectors with queued syncs, as `connectors.blackout` writes them → when the present blackout ends."""
+    texts = await connection.execute(
+        select(connectors.c.blackout)
+        .join_from(syncs, connectors, syncs.c.connector_id == connectors.c.id)
+        .where(OPEN_SYNC, syncs.c.state == SyncState.CREATED, connectors.c.blackout != NO_BLACKOUT)
+        .distinct()
+    )
+    found = {}
+    for text in texts.scalars():
+        try:
+            end = in_blackout(windows_from_text(text), now)
+        except (ConfigError, ValueError) as error:  # a zone that this machine does not know must not stop the others
+            logger.warning("A blackout window cannot be computed: %s", error)
+            continue
+        if end is not None:
+            found[text] = end
+    return found
+
+
+def _held(blackouts: Mapping[str, datetime]) -> ColumnElement[bool]:
+    """Queued syncs that a blackout holds back: those that a schedule asked for."""
+    if not blackouts:
+        return false()
+    return and_(syncs.c.trigger == Trigger.SCHEDULED, connectors.c.blackout.in_(list(blackouts)))
+
+
+async def _waiting_for_blackouts(
+    connection: AsyncConnection, blackouts: Mapping[str, datetime], held: ColumnElement[bool]
+) -> dict[str, str]:
+    """Connector id → why its sync waits, for those that have not been told yet."""
+    reasons = {text: f"{BLACKOUT_REASON} until {end:%Y-%m-%d %H:%M} UTC" for text, end in blackouts.items()}
+    reason = case(reasons, value=connectors.c.blackout)
+    rows = await connection.execute(
+        select(connectors.c.id, connectors.c.blackout)
+        .join_from(syncs, connectors, syncs.c.id == connectors.c.active_sync_id)
+        .where(
+            OPEN_SYNC,
+            syncs.c.state == SyncState.CREATED,
+            held,
+            connectors.c.activity == Activity.QUEUED,
+            func.coalesce(connectors.c.activity_reason, "") != reason,
+        )
+        .limit(LOOK_AHEAD)
+    )
+    return {row.id: reasons[row.blackout] for row in rows}
 
 
 def _parallel_loads(destination_type: str | None) -> int:
