@@ -211,6 +211,8 @@ class Engine:
             await self._tend_lease()  # this process was frozen: find out whether another one has taken over, before anything runs
         if self._scheduler is not None:
             await self._scheduler.notice_clock()
+        if self._dispatcher is not None:
+            self._dispatcher.notice_clock()
         version = await self.database.data_version()
         if version == self._data_version:
             return
