@@ -86,10 +86,19 @@ class Engine:
         return self._dispatcher is not None
 
     async def start(self) -> None:
-        """Open the store, take the lease if it is free, begin to work.
+        """Open the store, then begin to work.
 
         Raises:
             StoreError: the store cannot be opened; nothing was changed.
+        """
+        await self.open()
+        await self.begin()
+
+    async def open(self) -> None:
+        """Open the store: from now on it can be asked, and operations leave there what they ask for.
+
+        Raises:
+            StoreError: it cannot be opened; nothing was changed.
         """
         self.workspace.create()
         self.database = await Database.open(self.workspace.store_path, clock=self.clock)
@@ -99,6 +108,9 @@ class Engine:
         self.lease = Lease(self.database, self.clock, holder=self.id)
         self._data_version = await self.database.data_version()
         self._sequence, _, _ = await self.queries.changed_connectors(0)
+
+    async def begin(self) -> None:
+        """Watch the store, and take the lease if it is free. What was due meanwhile is queued first, which takes its time."""
         self._clockwork.start()
         self._clockwork.every(WATCH_INTERVAL, self._watch_store, "watch")
         if self._execute:

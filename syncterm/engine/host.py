@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -17,6 +18,7 @@ from syncterm.engine.workspace import Workspace
 if TYPE_CHECKING:
     from syncterm.engine.engine import Engine, EngineSettings
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STOP_TIMEOUT = 10.0
@@ -120,15 +122,24 @@ class EngineHost:
                 base_folder=self._base_folder,
             )
             engine.events.subscribe(self._publish)
-            await engine.start()
+            await engine.open()
         except BaseException as error:
             self._started.set_exception(error)
             return
-        self._started.set_result(engine)
+        self._started.set_result(engine)  # what a person looks at does not wait for the engine to begin
+        beginning = asyncio.create_task(engine.begin())
+        beginning.add_done_callback(_report)
         if not self._stop_asked.is_set():  # asked before there was a loop to tell
             await self._finish.wait()
+        beginning.cancel()
+        await asyncio.wait([beginning])
         await engine.stop()
 
     def _publish(self, change: Change) -> None:
         for callback in tuple(self._callbacks.values()):
             callback(change)
+
+
+def _report(beginning: asyncio.Task[None]) -> None:
+    if not beginning.cancelled() and (error := beginning.exception()) is not None:
+        logger.error("The engine could not begin to work.", exc_info=error)

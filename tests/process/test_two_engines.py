@@ -123,6 +123,8 @@ def test_an_engine_that_was_frozen_and_not_replaced_goes_on(tmp_path: Path, star
         console.apply(document(target, "{kind: manual}"))
         engine = start(tmp_path)
         wait_for_lease(tmp_path, engine)
+        # Right after a heartbeat it writes nothing: frozen in the middle of a write it would hold the store's lock.
+        wait_until(lambda: store_value(tmp_path, "select beats from lease") > 2, "the engine has begun")
         engine.send(signal.SIGSTOP)
         sync_id = console.sync("c")
         engine.send(signal.SIGCONT)
