@@ -11,11 +11,13 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from syncterm.engine.adapters import SOURCES_GROUP
 from syncterm.engine.blackout import windows_from_text
 from syncterm.engine.drafts import ConnectorDraft
 from syncterm.engine.errors import ConfigError
-from syncterm.engine.model import DeleteHandling, Schedule, ScheduleKind, SchemaPolicy, StreamConfig, SyncMode
+from syncterm.engine.model import DeleteHandling, EndpointKind, Schedule, ScheduleKind, SchemaPolicy, StreamConfig, SyncMode
 from syncterm.engine.schema import Field, StreamSchema, parse_type
+from syncterm.engine.source_versions import applied_config, changed_account_fields
 from syncterm.engine.store.tables import connectors, destinations, sources, streams
 
 
@@ -28,6 +30,9 @@ class Endpoint:
     type: str
     config: dict[str, Any]
     version: int
+    """The version of the configuration that this is."""
+    present_account: bool = True
+    """Whether it leads to the same account as the present version, so that what is found out of its credentials holds there too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +145,8 @@ async def load_setup(connection: AsyncConnection, connector_id: str) -> Connecto
         id=row.id,
         name=row.name,
         collection=row.collection,
-        source=await _endpoint(connection, "source", row.source_id, row.name),
-        destination=await _endpoint(connection, "destination", row.destination_id, row.name),
+        source=await _endpoint(connection, EndpointKind.SOURCE, row.source_id, row),
+        destination=await _endpoint(connection, EndpointKind.DESTINATION, row.destination_id, row),
         streams=tuple(
             StreamSetup(
                 stream_of(stream),
@@ -159,9 +164,29 @@ async def load_setup(connection: AsyncConnection, connector_id: str) -> Connecto
     )
 
 
-async def _endpoint(connection: AsyncConnection, kind: str, endpoint_id: str | None, connector: str) -> Endpoint:
-    table = sources if kind == "source" else destinations
+async def load_destination(connection: AsyncConnection, destination_id: str) -> Endpoint | None:
+    """A destination that is set up; None where there is none, or where it is unfinished."""
+    row = (
+        await connection.execute(
+            select(destinations).where(
+                destinations.c.id == destination_id,
+                destinations.c.deleted_at.is_(None),
+                destinations.c.incomplete_reason.is_(None),
+            )
+        )
+    ).first()
+    return Endpoint(row.id, row.name, row.type, json.loads(row.config), row.version) if row is not None else None
+
+
+async def _endpoint(connection: AsyncConnection, kind: EndpointKind, endpoint_id: str | None, connector: Row[Any]) -> Endpoint:
+    table = sources if kind is EndpointKind.SOURCE else destinations
     row = (await connection.execute(select(table).where(table.c.id == endpoint_id))).first() if endpoint_id else None
     if row is None or row.deleted_at is not None:
-        raise ConfigError(f"Connector {connector!r} has no {kind}.", remedy=f"Choose a {kind} in its set-up.")
-    return Endpoint(row.id, row.name, row.type, json.loads(row.config), row.version)
+        raise ConfigError(f"Connector {connector.name!r} has no {kind}.", remedy=f"Choose a {kind} in its set-up.")
+    if row.incomplete_reason is not None:
+        raise ConfigError(f"The {kind} {row.name!r} is unfinished: {row.incomplete_reason}.", remedy="Complete it first.")
+    if kind is EndpointKind.DESTINATION:
+        return Endpoint(row.id, row.name, row.type, json.loads(row.config), row.version)
+    config, version = await applied_config(connection, SOURCES_GROUP, row, connector.source_version)
+    same = version == row.version or not changed_account_fields(SOURCES_GROUP, row.type, config, json.loads(row.config))
+    return Endpoint(row.id, row.name, row.type, config, version, same)

@@ -6,6 +6,7 @@ there. One module a concern; `Operations` is all of them.
 
 from __future__ import annotations
 
+from syncterm.engine.operations.connectors import ConnectorOperations
 from syncterm.engine.operations.deleting import DeletingOperations
 from syncterm.engine.operations.documents import DocumentOperations
 from syncterm.engine.operations.running import RunningOperations
@@ -14,6 +15,7 @@ from syncterm.engine.operations.testing_connections import ConnectionTestOperati
 
 
 class Operations(
+    ConnectorOperations,
     RunningOperations,
     DeletingOperations,
     SchemaChangeOperations,

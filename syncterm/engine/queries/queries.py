@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select
 
+from syncterm.engine import source_catalog
 from syncterm.engine.clock import Clock
+from syncterm.engine.drafts import CatalogEntry, ConnectorDraft
 from syncterm.engine.lease import Lease
 from syncterm.engine.model import EndpointKind, Outcome
 from syncterm.engine.queries import connectors as _connectors
+from syncterm.engine.queries import set_up
 from syncterm.engine.queries import status_expressions as expressions
 from syncterm.engine.queries import syncs as _syncs
 from syncterm.engine.queries.endpoints import endpoint_rows
@@ -29,6 +32,7 @@ from syncterm.engine.queries.rows import (
     SyncRow,
     TrendPoint,
 )
+from syncterm.engine.schema import StreamSchema
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import audit_events, connectors, lease
 
@@ -73,6 +77,30 @@ class Queries:
             holder = self._watch.describe((await connection.execute(select(lease))).first())
             runs = holder is not None and holder.alive
             return await _connectors.connector_detail(connection, id_or_name, self._clock.now(), engine_runs=runs)
+
+    # Setting connectors up --------------------------------------------------------------------------------------------------
+
+    async def connector_draft(self, connector_id: str) -> ConnectorDraft | None:
+        """A connector as its editors take it, with the version that it has; None where there is none."""
+        async with self._database.read() as connection:
+            return await set_up.connector_draft(connection, connector_id)
+
+    async def source_streams(self, source_id: str) -> tuple[CatalogEntry, ...]:
+        """What a source offered at its last discovery, in its order; empty where nobody has looked yet."""
+        async with self._database.read() as connection:
+            return await set_up.source_streams(connection, source_id)
+
+    async def source_stream(self, source_id: str, name: str) -> StreamSchema | None:
+        """One stream of a source with its columns; None where the source did not offer it."""
+        async with self._database.read() as connection:
+            return await source_catalog.load_stream(connection, source_id, name)
+
+    async def shared_tables(
+        self, destination_id: str, collection: str, tables: Iterable[str], without: str | None = None
+    ) -> tuple[tuple[str, str], ...]:
+        """Tables of a destination's collection that another connector fills already, each with that connector's name."""
+        async with self._database.read() as connection:
+            return await set_up.shared_tables(connection, destination_id, collection, tables, without)
 
     # Syncs --------------------------------------------------------------------------------------------------------------------
 

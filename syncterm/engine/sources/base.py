@@ -65,6 +65,13 @@ class Source(Adapter):
         """
         return None
 
+    def indexed_columns(self, stream: StreamSchema) -> frozenset[str] | None:
+        """Columns that an index of the stream begins with, so that their newest values are found without reading everything.
+
+        None where the source cannot tell, and where an index makes no sense.
+        """
+        return None
+
     @abstractmethod
     def read(
         self, stream: StreamConfig, schema: StreamSchema, fields: tuple[Field, ...], window: Window | None

@@ -29,7 +29,7 @@ from syncterm.engine.postgres_session import Session
 from syncterm.engine.postgres_types import logical_sql
 from syncterm.engine.schema import Catalog, Field, LogicalType, StreamSchema, parse_type
 from syncterm.engine.sources.base import Source, SourceBatch, SourceCapabilities
-from syncterm.engine.sources.postgres_catalog import RELATIONS, Relation, read_relations
+from syncterm.engine.sources.postgres_catalog import INDEXED_COLUMNS, RELATIONS, Relation, read_relations
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -139,6 +139,13 @@ class PostgresSource(Source):
             self._session.execute(connection, "COMMIT")
         value: str | None = rows[0]["high"]
         return value
+
+    def indexed_columns(self, stream: StreamSchema) -> frozenset[str] | None:
+        with self._session.connection() as connection:
+            self._session.execute(connection, f"{_BEGIN}; SET LOCAL search_path = pg_catalog")
+            rows = self._session.fetch(connection, INDEXED_COLUMNS, self.config.schema_name, stream.name)
+            self._session.execute(connection, "COMMIT")
+        return frozenset(row["name"] for row in rows if row["name"] is not None) if rows else None
 
     def read(
         self, stream: StreamConfig, schema: StreamSchema, fields: tuple[Field, ...], window: Window | None

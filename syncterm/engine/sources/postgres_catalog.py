@@ -39,6 +39,16 @@ SELECT c.oid::bigint AS oid,
 """
 """Tables, partitioned tables, views and materialised views of a schema; partitions are read through their parent."""
 
+INDEXED_COLUMNS = """
+SELECT a.attname::text AS name
+  FROM pg_class AS c
+  JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL
+  LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+ WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'm')
+"""
+"""The first column of each index of a table, NULL for an expression; no row for what can have no index."""
+
 _COLUMNS = """
 WITH RECURSIVE typed AS (
     SELECT a.attrelid, a.attnum, a.attname, a.attnotnull AS required, a.atttypid AS type, a.atttypmod AS modifier
