@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine import lifecycle
 from syncterm.engine.authorisation import operation
+from syncterm.engine.blackout import in_blackout, windows_from_text
 from syncterm.engine.due import next_fire_of
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import Activity, Actor, PausedBy, Reason, Role, SyncState, Trigger
 from syncterm.engine.operation_results import IfRunning, OperationResult
 from syncterm.engine.operations.base import OperationsBase
 from syncterm.engine.store.tables import OPEN_SYNC, syncs
-from syncterm.engine.stream_schedules import settle_stream_schedules
+from syncterm.engine.stream_schedules import settle_stream_schedules, take_due_streams
+
+BLACKOUT_NOTE = "A blackout window lasts until {:%Y-%m-%d %H:%M} UTC; it holds only scheduled syncs."
 
 
 class RunningOperations(OperationsBase):
@@ -135,6 +138,14 @@ class RunningOperations(OperationsBase):
 
     async def _queue(self, connection: AsyncConnection, actor: Actor, row: Any, reason: Reason, if_running: IfRunning) -> str:
         busy = row.activity != Activity.IDLE
+        blackout_ends = in_blackout(windows_from_text(row.blackout), self._clock.now())
+        note = (
+            f" A blackout window lasts until {blackout_ends:%Y-%m-%d %H:%M} UTC; it holds only scheduled syncs."
+            if blackout_ends
+            else ""
+        )
+        if note and reason is Reason.SYNC_NOW and await self._start_held(connection, actor, row):
+            return f"The sync that waited starts now.{note}"
         if busy and if_running is IfRunning.LEAVE:
             raise ConfigError("A sync runs or waits already; it was left as it is.")
         waiting = (
@@ -160,4 +171,15 @@ class RunningOperations(OperationsBase):
             requested_by=actor.name,
             now=self._clock.now(),
         )
-        return "Queued behind the running sync." if busy else "Queued."
+        return f"Queued{' behind the running sync' if busy else ''}.{note}"
+
+    async def _start_held(self, connection: AsyncConnection, actor: Actor, row: Any) -> bool:
+        """Take the sync that a blackout holds back as the one that a person asks for; whether there was one."""
+        waiting = await lifecycle.waiting_sync(connection, row.id) if row.activity == Activity.QUEUED else None
+        if waiting is None or waiting.trigger != Trigger.SCHEDULED:
+            return False
+        values = {"trigger": Trigger.MANUAL, "reason": Reason.SYNC_NOW, "requested_by": actor.name, "streams": None}
+        await connection.execute(update(syncs).where(syncs.c.id == waiting.id).values(**values))
+        await take_due_streams(connection, row.id)
+        await lifecycle.touch(connection, row.id, {"activity_reason": None, "due_since": None})
+        return True
