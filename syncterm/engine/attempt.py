@@ -6,22 +6,22 @@ import asyncio
 import concurrent.futures
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncterm.engine import lifecycle, source_catalog
+from syncterm.engine import lifecycle, schema_history
 from syncterm.engine.adapter_factory import AdapterFactory
 from syncterm.engine.clock import Clock
-from syncterm.engine.connector_setup import ConnectorSetup, StreamSetup, load_setup
+from syncterm.engine.connector_setup import ConnectorSetup, load_setup
 from syncterm.engine.control import Control
 from syncterm.engine.destinations.base import Destination, StreamState
-from syncterm.engine.errors import ConfigError, ErrorClass, SchemaChangedError, SynctermError
+from syncterm.engine.errors import ConfigError, ErrorClass, SynctermError
 from syncterm.engine.failpoint import reach
 from syncterm.engine.model import (
     ACTION_OF_MODE,
@@ -29,19 +29,18 @@ from syncterm.engine.model import (
     Outcome,
     Reason,
     RejectedRecord,
-    SchemaPolicy,
     StreamCounts,
     StreamResult,
     SyncMode,
 )
 from syncterm.engine.pipeline import POLL_SECONDS, LoadedStream, StreamHooks, StreamTask, run_stream
 from syncterm.engine.redaction import redact
-from syncterm.engine.schema import Catalog, StreamSchema
-from syncterm.engine.schema_change import check_names, compare
+from syncterm.engine.schema import Catalog
+from syncterm.engine.schema_settling import SchemaSettling, SettledStream
 from syncterm.engine.source_catalog import CatalogRow, catalog_rows
 from syncterm.engine.sources.base import Source
 from syncterm.engine.store.database import Database
-from syncterm.engine.store.tables import streams, syncs
+from syncterm.engine.store.tables import syncs
 from syncterm.engine.threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -101,6 +100,8 @@ class Attempt:
         """How each stream ended, so far."""
         self.errors: list[Exception] = []
         """What went wrong, so far."""
+        self.notes: list[str] = []
+        """What the sync's summary says beside what was committed: changes of the source's schema."""
         self._execution = execution
         self._log = log
         self._loop = asyncio.get_running_loop()
@@ -129,14 +130,18 @@ class Attempt:
         if not wanted:
             raise ConfigError(f"Connector {setup.name!r} has no stream selected.", remedy="Select streams in its set-up.")
         catalog, offered, held = await self._blocking(lambda: self._look(setup), f"look {setup.name}")
-        schemas = await self._settle_schemas(setup, wanted, catalog, offered)
-        for stream in wanted:
+        settling = SchemaSettling(execution.database, execution.clock, self._write, self._blocking, self._log.add, self.sync_id)
+        try:
+            settled = await settling.settle(setup, wanted, catalog, offered)
+        finally:
+            self.notes += settling.notes
+        for one in settled:
             self.control.raise_if_stopped()
-            name = stream.config.name
+            name = one.setup.config.name
             self.control.progress.stream, self.control.progress.records, self.control.progress.bytes = name, 0, 0
-            schema = schemas[name]
-            self.control.progress.expected = schema.estimated_rows if stream.config.sync_mode is SyncMode.REPLACE else None
-            self.results.append(await self._move(setup, stream, schema, held.get(name)))
+            expected = one.expected_rows if one.setup.config.sync_mode is SyncMode.REPLACE else None
+            self.control.progress.expected = expected
+            self.results.append(await self._move(setup, one, held.get(name)))
 
     def _look(self, setup: ConnectorSetup) -> tuple[Catalog, tuple[CatalogRow, ...], dict[str, StreamState]]:
         """In a thread: what the source offers and what the destination holds."""
@@ -151,42 +156,9 @@ class Attempt:
             source.close()
             destination.close()
 
-    async def _settle_schemas(
-        self, setup: ConnectorSetup, wanted: Sequence[StreamSetup], catalog: Catalog, offered: Sequence[CatalogRow]
-    ) -> dict[str, StreamSchema]:
-        """The schema each stream is read with, after the connector's policy on changes.
-
-        Raises:
-            SchemaChangedError: a change that waits for a person's approval, noted on the connector; or a stream that is gone.
-            ConfigError: the source has no such stream or column.
-        """
-        policy = SchemaPolicy(setup.schema_policy)
-        schemas: dict[str, StreamSchema] = {}
-        for stream in wanted:
-            check_names(stream.config, catalog, stream.approved)
-            change = compare(stream.config, stream.approved, catalog.stream(stream.config.name), policy)
-            for line in change.notes:
-                self._log.add(LogLevel.WARNING, line)
-            if change.blocking is not None:
-                async with self._write() as connection:
-                    await lifecycle.touch(connection, self.connector_id, {"schema_change": change.to_text()})
-                raise SchemaChangedError(change.blocking, remedy="Approve the change or adapt the connector, then sync again.")
-            schemas[stream.config.name] = change.schema
-        async with self._write() as connection:
-            for name, schema in schemas.items():
-                await connection.execute(
-                    update(streams)
-                    .where(streams.c.connector_id == setup.id, streams.c.name == name)
-                    .values(schema=schema.to_text())
-                )
-            await lifecycle.touch(connection, setup.id, {"schema_change": None})
-        await source_catalog.keep(self._execution.database, setup.source.id, offered, self._execution.clock.now())
-        return schemas
-
-    async def _move(
-        self, setup: ConnectorSetup, stream: StreamSetup, schema: StreamSchema, held: StreamState | None
-    ) -> StreamResult:
+    async def _move(self, setup: ConnectorSetup, settled: SettledStream, held: StreamState | None) -> StreamResult:
         """Move one stream; its failure is a result, a stop is raised."""
+        stream = settled.setup
         clock, name = self._execution.clock, stream.config.name
         started = clock.now()
         before = held.cursor if held else None
@@ -202,13 +174,15 @@ class Attempt:
         else:
             if full:
                 blank = replace(blank, cursor_before=None)
+            reading = settled.reading(full=full)
             task = StreamTask(
                 setup.id,
                 self.sync_id,
                 self._execution.epoch,
                 setup.collection,
                 stream.config,
-                schema,
+                reading.schema,
+                arriving=reading.arriving,
                 full=full,
                 state=held,
                 reject_limit_count=setup.reject_limit_count,
@@ -238,6 +212,8 @@ class Attempt:
         )
         async with self._write() as connection:
             await lifecycle.finish_stream(connection, self.sync_id, self.connector_id, result, full=full)
+            if full and result.outcome is Outcome.SUCCESS:
+                await schema_history.table_made_anew(connection, self.connector_id, name, settled.settlement.schema)
             await lifecycle.add_log(connection, self.connector_id, self.sync_id, self._log.take())
         reach("stream-recorded")
         return result

@@ -10,8 +10,8 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from syncterm.engine.control import Control
@@ -99,6 +99,8 @@ class StreamTask:
     """Whether everything is read again and what is there is replaced."""
     state: StreamState | None
     """What the destination holds; the truth about the cursor."""
+    arriving: Mapping[str, Field] = field(default_factory=dict)
+    """Columns that arrive in another type than the source's present one: what was approved, or what the destination has."""
     reject_limit_count: int = 10_000
     reject_limit_share: int = 10
     """Per cent of the records read. The sync fails where both limits are exceeded."""
@@ -139,8 +141,11 @@ class _Tally:
     """Whether the destination has taken the stream to its end."""
 
 
-def planned_fields(stream: StreamConfig, schema: StreamSchema) -> tuple[Field, ...]:
+def planned_fields(stream: StreamConfig, schema: StreamSchema, arriving: Mapping[str, Field] | None = None) -> tuple[Field, ...]:
     """The columns that a load reads and writes: those selected, the key and the cursor, each with the person's cast.
+
+    Args:
+        arriving: columns that arrive in another type than the source's, where the person has not cast them.
 
     Raises:
         SchemaChangedError: where a selected column, the key or the cursor is not in the source.
@@ -154,7 +159,7 @@ def planned_fields(stream: StreamConfig, schema: StreamSchema) -> tuple[Field, .
             f"Stream {stream.name!r} has no column {', '.join(map(repr, missing))} in the source any more.",
             remedy="Change the connector's columns, key or cursor, then sync again.",
         )
-    ordered = [schema.field(name) for name in dict.fromkeys(wanted)]
+    ordered = [(arriving or {}).get(name) or schema.field(name) for name in dict.fromkeys(wanted)]
     return tuple(
         replace(found, type=parse_type(stream.casts[found.name]), native="") if found.name in stream.casts else found
         for found in ordered
@@ -179,7 +184,7 @@ def run_stream(source: Source, destination: Destination, task: StreamTask, contr
             f"Stream {stream.name!r} has a row filter, which a source of type {source.type} cannot apply.",
             remedy="Take the row filter out, or filter in a view of the source.",
         )
-    fields = planned_fields(stream, task.schema)
+    fields = planned_fields(stream, task.schema, task.arriving)
     before = _cursor_before(task)
     with control.interrupter(source.interrupt), control.interrupter(destination.interrupt):
         cursor_filter = _cursor_filter(source, task, fields, before)

@@ -46,6 +46,8 @@ class Runner:
         self._execution = execution
         self._log = SyncLog(execution.clock)
         self._attempts = Attempts()
+        self._notes: list[str] = []
+        """What the summary says of the last attempt beside what it committed."""
         self._reason: SynctermError | None = None
         self._told_to_stop = asyncio.Event()
 
@@ -97,6 +99,7 @@ class Runner:
         finally:
             watch.cancel()
         results, errors = attempt.results, attempt.errors
+        self._notes = attempt.notes
         if isinstance(self._reason, InterruptedSyncError):
             return None
         # What a retry cannot mend decides.
@@ -125,7 +128,7 @@ class Runner:
         self, error: Exception | None, results: Sequence[StreamResult], progressed: bool, now: datetime, number: int
     ) -> tuple[Ending | None, datetime | None]:
         if error is None:
-            return Ending(Outcome.SUCCESS, summary=_summary(results)), None
+            return Ending(Outcome.SUCCESS, summary=_summary(results, self._notes)), None
         if self.stopped:
             return self._stopped_ending(results), None
         error = self.control.reason or error
@@ -140,11 +143,11 @@ class Runner:
             self._log.add(LogLevel.WARNING, f"Trying again at {decision.retry_at:%H:%M:%S} UTC. {decision.reason}")
             return None, decision.retry_at
         refused_by = getattr(error, "end", None) if error_class is ErrorClass.AUTH else None
-        return Ending(Outcome.FAILED, error_class, message, _summary(results), refused_by), None
+        return Ending(Outcome.FAILED, error_class, message, _summary(results, self._notes), refused_by), None
 
     def _stopped_ending(self, results: Sequence[StreamResult]) -> Ending:
         reason = self._reason or CancelledSyncError("The sync was cancelled.")
-        return Ending(Outcome.CANCELLED, None, str(reason), _summary(results))
+        return Ending(Outcome.CANCELLED, None, str(reason), _summary(results, self._notes))
 
     async def _end_before_an_attempt(self) -> None:
         """Record a sync that was stopped while it waited; one whose engine ends is left to the next engine."""
@@ -193,16 +196,16 @@ class Runner:
                 )
 
 
-def _summary(results: Sequence[StreamResult]) -> str:
+def _summary(results: Sequence[StreamResult], notes: Sequence[str]) -> str:
     """What was committed, and where the next sync resumes."""
     committed = [result for result in results if result.outcome is Outcome.SUCCESS]
     if not committed:
-        return "Nothing was committed; the next sync resumes where the last committed one ended."
+        return " ".join(("Nothing was committed; the next sync resumes where the last committed one ended.", *notes))
     parts = []
     for result in committed:
         cursor = Cursor.from_text(result.cursor_after).value if result.cursor_after else None
         parts.append(f"{result.stream} {result.counts.written:,}" + (f" up to {cursor}" if cursor is not None else ""))
-    return "Committed: " + ", ".join(parts) + "."
+    return " ".join(("Committed: " + ", ".join(parts) + ".", *notes))
 
 
 async def _note_credentials(connection: AsyncConnection, connector_id: str, ending: Ending, now: datetime) -> None:
