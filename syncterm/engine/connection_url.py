@@ -1,7 +1,7 @@
 """Connection URLs as people paste them, read into settings: percent-encoded or not, with sockets, IPv6, and odd passwords.
 
-The form follows RFC 3986. Passwords are often pasted without percent-encoding; where the plain reading makes no sense, everything up
-to the last `@` is taken for user and password. No message of this module repeats any part of a URL but its scheme.
+The form follows RFC 3986. Passwords are often pasted without percent-encoding; where the plain reading makes no sense, all up to
+the last `@` is taken for user and password. No message of this module repeats any part of a URL but its scheme.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _split(text: str, scheme: str) -> tuple[str, re.Match[str]]:
     if at < 0 or rest is None:
         raise ConfigError(
             "The URL names no host that could be one.",
-            remedy=f"It looks like {scheme}://user:password@host:port/database; in a password, @ / ? # are written %40 %2F %3F %23.",
+            remedy=f"It looks like {scheme}://user:password@host:port/database; in a password @ / ? # are %40 %2F %3F %23.",
         )
     return text[:at], rest
 
