@@ -10,6 +10,7 @@ from syncterm.engine.document_tree import LONGEST_NAME, check_nothing_hidden
 from syncterm.engine.drafts import ConnectorDraft
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import StreamConfig, SyncMode
+from syncterm.engine.row_filter import mentioned_columns, parse_row_filter
 from syncterm.engine.schedule import validate
 from syncterm.engine.schema import parse_type
 
@@ -84,8 +85,18 @@ def check_stream(stream: StreamConfig) -> None:
         raise ConfigError(f"{place}the sync mode {stream.sync_mode} has no look-back: it would repeat rows.", remedy="Take it out.")
     if stream.row_filter is not None and not 0 < len(stream.row_filter.strip()) <= LONGEST_FILTER:
         raise ConfigError(f"{place}a row filter has 1 to {LONGEST_FILTER:,} characters.", remedy="Take it out to read all rows.")
+    if stream.row_filter is not None:
+        _check_row_filter(stream.row_filter, place)
     if stream.schedule is not None:
         validate(stream.schedule)
+
+
+def _check_row_filter(text: str, place: str) -> None:
+    """Its language only: which columns there are is known when it runs, and where it is typed in."""
+    try:
+        parse_row_filter(text, mentioned_columns(text))
+    except ConfigError as error:
+        raise ConfigError(f"{place}{error.message}", remedy=error.remedy) from None
 
 
 def incompleteness(draft: ConnectorDraft, *, upsert: bool = True) -> str | None:

@@ -24,7 +24,6 @@ from syncterm.engine.errors import ConfigError
 from syncterm.engine.identifiers import new_id
 from syncterm.engine.model import Actor, PausedBy, Schedule, StreamConfig, SyncMode
 from syncterm.engine.schedule import next_fire, spread_offset
-from syncterm.engine.sources.base import source_class
 from syncterm.engine.store.tables import CHANGE_SEQUENCE, connectors, destinations, sources, streams
 from syncterm.engine.stream_schedules import own_schedule_values, settle_stream_schedules
 
@@ -100,8 +99,6 @@ async def write_connector(
     source = await _endpoint(connection, sources, draft.source_id, "source")
     destination = await _endpoint(connection, destinations, draft.destination_id, "destination")
     incomplete = incompleteness(draft, upsert=upsert) or _unfinished(source, "source") or _unfinished(destination, "destination")
-    if source is not None:
-        _check_filters(draft, source.type)
     connector_id: str = existing.id if existing is not None else new_id(now)
     values: dict[str, Any] = {
         "name": draft.name,
@@ -202,17 +199,6 @@ def _unfinished(endpoint: Row[Any] | None, kind: str) -> str | None:
     if endpoint is None or endpoint.incomplete_reason is None:
         return None
     return f"the {kind} {endpoint.name} is not set up: {endpoint.incomplete_reason}"
-
-
-def _check_filters(draft: ConnectorDraft, source_type: str) -> None:
-    """Raises: ConfigError: where a stream has a row filter that the source cannot apply."""
-    stream = next((stream for stream in draft.streams if stream.row_filter), None)
-    if stream is None or source_class(source_type).capabilities.row_filter:
-        return
-    raise ConfigError(
-        f"connectors.{draft.name}.streams.{stream.name}.row_filter: a source of type {source_type} cannot apply it.",
-        remedy="Take the row filter out, or filter in a view of the source.",
-    )
 
 
 # Streams --------------------------------------------------------------------------------------------------------------------
@@ -369,8 +355,10 @@ def _note_stream(written: WrittenConnector, name: str, before: tuple[Any, ...] |
     differing = [column for column in _SHOWN_COLUMNS if (old or {}).get(column) != (new or {}).get(column)]
     if not differing:
         return
-    for side, values in ((written.before, old), (written.after, new)):
-        side[f"streams.{name}"] = {column: values[column] for column in differing} if values is not None else None
+    path = f"streams.{name}"
+    written.after[path] = {column: new[column] for column in differing} if new is not None else None
+    if old is not None:
+        written.before[path] = {column: old[column] for column in differing}
 
 
 def _shorten_audit(written: WrittenConnector) -> None:

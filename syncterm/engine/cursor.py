@@ -161,6 +161,22 @@ class CursorFilter:
             batch = pa.Table.from_batches([batch, nulls]).combine_chunks().to_batches()[0]
         return batch, unchanged, filtered, rejected
 
+    def pass_over(self, batch: pa.RecordBatch) -> None:
+        """Let the cursor pass records that are left out for another reason: they may be the highest.
+
+        That matters where the source gave no `high`. They are not noted as delivered.
+        """
+        import pyarrow.compute as pc
+
+        if self._high_text is not None or not batch.num_rows:
+            return
+        values = batch.column(batch.schema.get_field_index(self.field.name))
+        if self._high is not None:
+            values = values.filter(pc.less_equal(values, self._high))
+        highest = pc.max(values)
+        if highest.is_valid and (self._highest is None or pc.greater(highest, self._highest).as_py()):
+            self._highest, self._hashes = highest, Counter()
+
     def _drop_delivered(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
         """Leave out the boundary records that an earlier load delivered, and note those at the new highest value."""
         import pyarrow as pa

@@ -11,6 +11,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from syncterm.engine.destinations.base import Destination, Load, LoadTarget, Str
 from syncterm.engine.errors import CancelledSyncError, ConfigError, SchemaChangedError, TooManyRejectsError, UnbalancedError
 from syncterm.engine.failpoint import reach
 from syncterm.engine.model import ACTION_OF_MODE, Action, Cursor, RejectedRecord, StreamConfig, StreamCounts, Window
+from syncterm.engine.row_filter import RowFilterRun, filtered_fields, stream_filter
 from syncterm.engine.schema import Field, StreamSchema, parse_type
 from syncterm.engine.sources.base import Source
 
@@ -166,6 +168,42 @@ def planned_fields(stream: StreamConfig, schema: StreamSchema, arriving: Mapping
     )
 
 
+class _Selection:
+    """Which of a stream's records are written: those that its row filter is true for, without columns read only for the filter.
+
+    Raises:
+        SchemaChangedError: where the filter names a column that is gone; ConfigError: where it cannot be computed.
+    """
+
+    def __init__(self, task: StreamTask, written: tuple[Field, ...]) -> None:
+        stream = self._stream = task.stream
+        self._names = [each.name for each in written]
+        self._run: RowFilterRun | None = None
+        self.fields = written
+        """The columns to read."""
+        seen = filtered_fields(stream, task.schema, task.arriving)
+        row_filter = stream_filter(stream, seen)
+        if row_filter is None:
+            return
+        types = {each.name: each for each in seen}
+        self.fields += tuple(types[name] for name in row_filter.columns if name not in self._names)
+        self._run = RowFilterRun(row_filter)
+        self._run.check(self.fields)
+
+    def split(self, records: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch, tuple[RejectedRecord, ...]]:
+        """The records to write, those that the filter leaves out, and those that it could not be computed for."""
+        if self._run is None:
+            return records, records.slice(0, 0), ()
+        kept, left_out, rejected = self._run.split(
+            records, stream=self._stream.name, fields=self.fields, key=self._stream.primary_key
+        )
+        return kept.select(self._names), left_out.select(self._names), rejected
+
+    def close(self) -> None:
+        if self._run is not None:
+            self._run.close()
+
+
 def lower_priority() -> None:
     """Make the calling thread nicer, where the system can do that for a thread."""
     if sys.platform == "linux":
@@ -179,14 +217,13 @@ def run_stream(source: Source, destination: Destination, task: StreamTask, contr
         SynctermError: the source's, the destination's, or the reason of `control.stop`; nothing was committed.
     """
     stream = task.stream
-    if stream.row_filter and not source.capabilities.row_filter:
-        raise ConfigError(
-            f"Stream {stream.name!r} has a row filter, which a source of type {source.type} cannot apply.",
-            remedy="Take the row filter out, or filter in a view of the source.",
-        )
     fields = planned_fields(stream, task.schema, task.arriving)
     before = _cursor_before(task)
-    with control.interrupter(source.interrupt), control.interrupter(destination.interrupt):
+    with (
+        control.interrupter(source.interrupt),
+        control.interrupter(destination.interrupt),
+        closing(_Selection(task, fields)) as selection,
+    ):
         cursor_filter = _cursor_filter(source, task, fields, before)
         load = destination.open(
             LoadTarget(
@@ -205,7 +242,7 @@ def run_stream(source: Source, destination: Destination, task: StreamTask, contr
         )
         reach("load-opened")
         try:
-            return _load(source, load, task, control, hooks, fields, cursor_filter)
+            return _load(source, load, task, control, hooks, selection, cursor_filter)
         except BaseException:
             load.abort()
             raise
@@ -270,7 +307,7 @@ def _load(
     task: StreamTask,
     control: Control,
     hooks: StreamHooks,
-    fields: tuple[Field, ...],
+    selection: _Selection,
     incremental: tuple[CursorFilter, Window] | None,
 ) -> LoadedStream:
     tally, stream = _Tally(), task.stream.name
@@ -280,7 +317,7 @@ def _load(
     def read() -> None:
         lower_priority()
         try:
-            for piece in source.read(task.stream, task.schema, fields, window):
+            for piece in source.read(task.stream, task.schema, selection.fields, window):
                 control.raise_if_stopped()
                 reach("batch-read")
                 _keep(piece.records, piece.rejected, piece.filtered, piece.bytes)
@@ -293,8 +330,11 @@ def _load(
         tally.read += records.num_rows + len(rejected) + filtered
         tally.filtered += filtered
         tally.bytes += size or records.nbytes
-        faults = list(rejected)
+        records, left_out, uncomputed = selection.split(records)
+        tally.filtered += left_out.num_rows
+        faults = [*rejected, *uncomputed]
         if cursor_filter is not None:
+            cursor_filter.pass_over(left_out)
             records, unchanged, outside, null_cursors = cursor_filter.apply(records)
             tally.unchanged += unchanged
             tally.filtered += outside

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import atexit
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -78,16 +78,33 @@ def parse_row_filter(text: str, columns: StreamSchema | Iterable[Field] | Iterab
     return RowFilter(text, tuple(writer.columns), sql)
 
 
-def filtered_fields(stream: StreamConfig, schema: StreamSchema) -> tuple[Field, ...]:
-    """The columns that a stream's row filter sees: all of the source's, those with a cast in the type that they are cast to."""
+def mentioned_columns(text: str) -> tuple[str, ...]:
+    """The names in a row filter that stand where columns do, as they are written. Raises: RowFilterError."""
+    found: dict[str, None] = {}
+    nodes = [parse_condition(text)]
+    while nodes:
+        node = nodes.pop()
+        if node.kind == "column":
+            found[node.value] = None
+        nodes.extend(reversed(node.children))
+    return tuple(found)
+
+
+def filtered_fields(stream: StreamConfig, schema: StreamSchema, arriving: Mapping[str, Field] | None = None) -> tuple[Field, ...]:
+    """The columns that a stream's row filter sees: all of the source's, in the types that they arrive in.
+
+    Args:
+        arriving: columns that arrive in another type than the source's, where the person has not cast them.
+    """
+    present = ((arriving or {}).get(field.name, field) for field in schema.fields)
     return tuple(
         replace(field, type=parse_type(stream.casts[field.name]), native="") if field.name in stream.casts else field
-        for field in schema.fields
+        for field in present
     )
 
 
-def stream_filter(stream: StreamConfig, schema: StreamSchema) -> RowFilter | None:
-    """A stream's row filter, checked against the source's columns; None where it has none.
+def stream_filter(stream: StreamConfig, fields: Iterable[Field]) -> RowFilter | None:
+    """A stream's row filter, checked against `filtered_fields`; None where it has none.
 
     Raises:
         SchemaChangedError: naming the column that is gone; ConfigError: all else that is wrong with it.
@@ -95,7 +112,7 @@ def stream_filter(stream: StreamConfig, schema: StreamSchema) -> RowFilter | Non
     if not stream.row_filter:
         return None
     try:
-        return parse_row_filter(stream.row_filter, filtered_fields(stream, schema))
+        return parse_row_filter(stream.row_filter, fields)
     except UnknownColumnError as error:
         raise SchemaChangedError(f"Stream {stream.name!r}: {error.message}", remedy=error.remedy) from None
     except ConfigError as error:

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from syncterm.engine.control import Control
 from syncterm.engine.errors import ConfigError
-from syncterm.engine.model import Cursor, RejectedRecord, StreamConfig, SyncMode
-from syncterm.engine.pipeline import LoadedStream, StreamHooks, StreamTask, run_stream
-from tests.contracts.destination_harness import DestinationHarness, DuckDBHarness, FileHarness, PostgresHarness, SQLiteHarness
+from syncterm.engine.model import Cursor, SyncMode
+from tests.contracts.destination_harness import DestinationHarness
 from tests.contracts.loads import FIELDS
-from tests.contracts.source_harness import (
-    DuckDBSourceHarness,
-    FileSourceHarness,
-    PostgresSourceHarness,
-    Record,
-    SourceHarness,
-    SQLiteSourceHarness,
-)
+from tests.contracts.source_harness import Record, SourceHarness
+from tests.contracts.syncing import sync
 
 BEFORE: list[Record] = [(1, "one", 10), (2, "two", 20), (3, "three", 30)]
 AFTER: list[Record] = [(1, "one", 10), (2, "zwei", 40), (3, "three", 30), (4, "vier", 50), (5, "fünf", 50)]
@@ -30,56 +20,6 @@ ARRIVED: dict[SyncMode, list[Record]] = {
     SyncMode.INCREMENTAL_APPEND: BEFORE + CHANGED,
     SyncMode.INCREMENTAL_UPSERT: AFTER,
 }
-FILE_FORMATS = ("parquet", "csv", "jsonl")
-
-
-@pytest.fixture(params=["duckdb", "sqlite", "postgres", *FILE_FORMATS])
-def source(request: pytest.FixtureRequest, tmp_path: Path) -> SourceHarness:
-    folder = tmp_path / "source"
-    folder.mkdir()
-    match request.param:
-        case "duckdb":
-            return DuckDBSourceHarness(folder)
-        case "sqlite":
-            return SQLiteSourceHarness(folder)
-        case "postgres":
-            return PostgresSourceHarness(request.getfixturevalue("postgres_database"))
-    return FileSourceHarness(folder, request.param)
-
-
-@pytest.fixture(params=["duckdb", "sqlite", "postgres", *FILE_FORMATS])
-def destination(request: pytest.FixtureRequest, tmp_path: Path) -> DestinationHarness:
-    folder = tmp_path / "destination"
-    folder.mkdir()
-    match request.param:
-        case "duckdb":
-            return DuckDBHarness(folder)
-        case "sqlite":
-            return SQLiteHarness(folder)
-        case "postgres":
-            return PostgresHarness(request.getfixturevalue("postgres_database"))
-    return FileHarness(folder, request.param)
-
-
-def sync(source: SourceHarness, destination: DestinationHarness, mode: SyncMode, *, full: bool = False) -> LoadedStream:
-    """One sync of the source's stream, as the runner does it."""
-    reader, writer = source.make(), destination.make()
-    rejected: list[RejectedRecord] = []
-    try:
-        schema = reader.discover().stream(source.stream)
-        assert schema is not None
-        stream = StreamConfig(
-            source.stream, mode, primary_key=("id",), cursor_field="seen" if mode.incremental else None, table="orders"
-        )
-        state = writer.state("connector", "").get(source.stream)
-        task = StreamTask("connector", "sync", 1, "", stream, schema, full, state)
-        hooks = StreamHooks(rejected.extend, lambda counts, cursor: None, lambda: True)
-        loaded = run_stream(reader, writer, task, Control(), hooks)
-    finally:
-        reader.close()
-        writer.close()
-    assert rejected == []
-    return loaded
 
 
 @pytest.mark.parametrize("mode", list(SyncMode), ids=lambda mode: mode.value)

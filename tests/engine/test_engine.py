@@ -338,13 +338,30 @@ async def test_every_attempt_and_failed_record_belongs_to_a_sync(tmp_path: Path)
                 assert orphans == 0
 
 
-async def test_a_row_filter_that_the_source_cannot_apply_is_refused_and_nothing_changes(tmp_path: Path) -> None:
+async def test_a_row_filter_that_is_none_is_refused_and_nothing_changes(tmp_path: Path) -> None:
     from syncterm.engine.errors import ConfigError
 
     async with workbench(tmp_path, execute=False) as bench:
-        with pytest.raises(ConfigError, match=r"connectors\.c\.streams\.events\.row_filter"):
-            await bench.apply(document().replace("cursor_field: id}", "cursor_field: id, row_filter: 'id > 5'}"))
+        with pytest.raises(ConfigError, match=r"'events'.*character 7: .*semicolon"):
+            await bench.apply(document().replace("cursor_field: id}", "cursor_field: id, row_filter: 'id > 5; drop table x'}"))
         assert await bench.engine.queries.sources() == []
+
+
+async def test_a_row_filter_leaves_records_out_and_the_sync_balances(tmp_path: Path) -> None:
+    async with workbench(tmp_path) as bench:
+        filtered = document(mode="incremental_append", script="filtered").replace(
+            "cursor_field: id}", "cursor_field: id, row_filter: \"id <= 100 or name like '%9'\"}"
+        )
+        await bench.apply(filtered)
+        detail = await bench.sync("c")
+        assert detail.row.outcome == "success"
+        counts = detail.streams[0].counts
+        assert (counts.read, counts.written, counts.filtered, counts.balanced) == (1000, 190, 810, True)
+        assert (await bench.sync("c")).streams[0].counts.written == 0
+        await bench.apply(filtered.replace("id <= 100", "idd <= 100"))
+        gone = await bench.sync("c")
+        assert (gone.row.outcome, gone.row.error_class) == ("failed", "schema")
+        assert "Did you mean id?" in (gone.row.error_message or "")
 
 
 async def test_a_name_that_the_source_does_not_have_is_a_mistake_of_the_set_up(tmp_path: Path) -> None:

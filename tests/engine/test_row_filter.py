@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from syncterm.engine.errors import ConfigError, SchemaChangedError
 from syncterm.engine.model import StreamConfig, SyncMode
-from syncterm.engine.row_filter import FILTER_FAILED, RowFilterRun, parse_row_filter, stream_filter
+from syncterm.engine.row_filter import (
+    FILTER_FAILED,
+    RowFilterRun,
+    filtered_fields,
+    mentioned_columns,
+    parse_row_filter,
+    stream_filter,
+)
 from syncterm.engine.row_filter_syntax import DEEPEST_FILTER, LONGEST_FILTER, RowFilterError
 from syncterm.engine.schema import Field, StreamSchema, arrow_schema, parse_type
 
@@ -259,6 +266,10 @@ def test_a_filter_names_the_columns_that_it_needs() -> None:
     assert found.columns == ("at", "Name")
 
 
+def test_the_columns_that_a_filter_mentions_are_known_without_a_schema() -> None:
+    assert mentioned_columns("b > 1 and (\"a b\" = 'c' or b is null or lower(d) in (e))") == ("b", "a b", "d", "e")
+
+
 def test_without_types_only_names_and_the_grammar_are_checked() -> None:
     assert parse_row_filter("name = 5 and id > 'x'", ["id", "name"]).columns == ("name", "id")
     with pytest.raises(RowFilterError, match="there is no column"):
@@ -282,13 +293,15 @@ def test_records_that_it_cannot_be_computed_for_fail_and_are_not_left_out_silent
 def test_a_stream_filter_sees_casts_and_columns_that_are_not_selected() -> None:
     schema = StreamSchema("s", (Field("id", parse_type("text")), Field("other", parse_type("int64"))))
     stream = StreamConfig("s", SyncMode.REPLACE, columns=("id",), casts={"id": "int64"}, row_filter="id > 5 and other = 1")
-    found = stream_filter(stream, schema)
+    found = stream_filter(stream, filtered_fields(stream, schema))
     assert found is not None
     assert found.columns == ("id", "other")
-    gone = StreamSchema("s", schema.fields[:1])
+    as_approved = {"other": Field("other", parse_type("text"))}
+    with pytest.raises(ConfigError, match=r"Stream 's'.*text cannot be compared with a number"):
+        stream_filter(stream, filtered_fields(stream, schema, as_approved))
     with pytest.raises(SchemaChangedError, match=r"Stream 's'.*'other'"):
-        stream_filter(stream, gone)
-    assert stream_filter(StreamConfig("s", SyncMode.REPLACE), schema) is None
+        stream_filter(stream, filtered_fields(stream, schema)[:1])
+    assert stream_filter(StreamConfig("s", SyncMode.REPLACE), schema.fields) is None
 
 
 def test_checking_a_filter_loads_no_database() -> None:
