@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from syncterm.engine.casting.columns import CAST_FAILED, INVALID_UTF8, OUT_OF_RANGE, MisfitError, is_text, plain, utf8
 from syncterm.engine.casting.instants import to_date, to_time, to_timestamp
 from syncterm.engine.casting.numbers import to_boolean, to_decimal, to_float, to_integer
+from syncterm.engine.casting.offered import can_cast, castable, suggested_decimal
 from syncterm.engine.casting.texts import to_binary, to_json, to_text, to_uuid, unhex
 from syncterm.engine.schema import LogicalType, arrow_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["CAST_FAILED", "INVALID_UTF8", "OUT_OF_RANGE", "MisfitError", "cast"]
+__all__ = ["CAST_FAILED", "INVALID_UTF8", "OUT_OF_RANGE", "MisfitError", "can_cast", "cast", "castable", "suggested_decimal"]
 
 
 def cast(array: pa.Array, logical: LogicalType) -> pa.Array:
