@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import Table, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine import audit, lifecycle
@@ -21,11 +21,11 @@ from syncterm.engine.document import ConnectorDocument, DestinationDocument, Doc
 from syncterm.engine.document_config import fields_of
 from syncterm.engine.document_plan import ChangeKind, ObjectChange, ObjectKind, Plan, plan
 from syncterm.engine.drafts import ConnectorDraft
+from syncterm.engine.endpoint_writing import open_config, write_endpoint
 from syncterm.engine.errors import ConfigError, NotAllowedError
-from syncterm.engine.identifiers import new_id
-from syncterm.engine.model import Actor, SchemaPolicy, StreamConfig
-from syncterm.engine.redaction import MASK
-from syncterm.engine.secrets import load_keys, seal, unseal
+from syncterm.engine.model import Actor, EndpointKind, SchemaPolicy, StreamConfig
+from syncterm.engine.secrets import load_keys, unseal
+from syncterm.engine.source_versions import fill_masked
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import connectors, destinations, sources, streams
 
@@ -139,37 +139,29 @@ class _Applying:
         existing = await self._row(table, change.name)
         if change.kind is ChangeKind.DELETE:
             self._require_owner(existing, change)
-            await self._connection.execute(update(table).where(table.c.id == existing.id).values(deleted_at=self._now))
+            values = {"deleted_at": self._now, "deleted_by": self._actor.name}
+            await self._connection.execute(update(table).where(table.c.id == existing.id).values(values))
             return str(existing.id)
         section = self._document.sources if change.object is ObjectKind.SOURCE else self._document.destinations
         wanted = section[change.name]
-        fields = fields_of(group, wanted.type) or frozenset()
-        endpoint_id = existing.id if existing is not None else new_id(self._now)
+        kind = EndpointKind(change.object.value)
         config = dict(wanted.config)
         if existing is not None:
             self._require_owner(existing, change)
-            stored = unseal(json.loads(existing.config), fields, existing.id, load_keys(self._key_path)) if fields else {}
-            config = _keep_masked(config, stored)
-        sealed = seal(config, fields, endpoint_id, load_keys(self._key_path)) if fields else config
-        values = {"config": json.dumps(sealed), "updated_at": self._now}
-        if existing is None:
-            await self._connection.execute(
-                insert(table).values(
-                    id=endpoint_id,
-                    name=wanted.name,
-                    type=wanted.type,
-                    version=1,
-                    credentials="never_tested",
-                    created_at=self._now,
-                    created_by=self._actor.name,
-                    **values,
-                )
-            )
-        else:
-            await self._connection.execute(
-                update(table).where(table.c.id == endpoint_id).values(version=table.c.version + 1, **values)
-            )
-        return str(endpoint_id)
+            stored = open_config(kind, existing, self._key_path)
+            config, _ = fill_masked(config, stored, fields_of(group, wanted.type) or frozenset())  # the plan saw to the rest
+        written = await write_endpoint(
+            self._connection,
+            kind,
+            existing,
+            name=wanted.name,
+            type_=wanted.type,
+            config=config,
+            key_path=self._key_path,
+            actor=self._actor,
+            now=self._now,
+        )
+        return written.id
 
     # Connectors --------------------------------------------------------------------------------------------------------------
 
@@ -214,16 +206,3 @@ class _Applying:
             raise ConfigError(f"The {change.object} {change.name!r} does not exist any more.", remedy="Apply the document again.")
         if not may_manage(self._actor, row.created_by):
             raise NotAllowedError(f"The {change.object} {change.name!r} belongs to another user.", remedy="Ask an administrator.")
-
-
-def _keep_masked(config: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with the stored secret wherever it says `***`."""
-    kept: dict[str, Any] = {}
-    for key, value in config.items():
-        if value == MASK:
-            kept[key] = stored.get(key)
-        elif isinstance(value, Mapping) and isinstance(stored.get(key), Mapping):
-            kept[key] = _keep_masked(value, stored[key])
-        else:
-            kept[key] = value
-    return kept

@@ -1,15 +1,21 @@
-"""Tests both ends of a connector, step by step, and keeps what was found."""
+"""Tests a source or a destination, or both ends of a connector, step by step, and keeps what was found."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine import credentials, lifecycle
 from syncterm.engine.adapter_factory import AdapterFactory
 from syncterm.engine.adapters import Adapter
 from syncterm.engine.clock import Clock
-from syncterm.engine.connector_setup import ConnectorSetup, load_setup
+from syncterm.engine.connector_setup import ConnectorSetup, Endpoint, load_setup
 from syncterm.engine.control import Control
 from syncterm.engine.errors import CancelledSyncError, ConnectionTimeoutError, ErrorClass, SynctermError
 from syncterm.engine.model import CheckReport, CheckResult, CheckStep, EndpointKind
@@ -26,6 +32,72 @@ _RESULTS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class EndTest:
+    """What testing one end found."""
+
+    fault: SynctermError | None
+    steps: tuple[CheckStep, ...]
+
+    @property
+    def report(self) -> CheckReport:
+        if self.fault is None:
+            return CheckReport(CheckResult.WORKING, "", "", self.steps)
+        result = _RESULTS.get(self.fault.error_class, CheckResult.FAILED)
+        return CheckReport(result, redact(self.fault.message), redact(self.fault.remedy), self.steps)
+
+
+async def test_endpoint(
+    adapters: AdapterFactory, kind: EndpointKind, endpoint: Endpoint, on_step: Callable[[CheckStep], None]
+) -> EndTest:
+    """Test one end, step by step, within `DEADLINE`. Cancelling the call ends the test."""
+    loop = asyncio.get_running_loop()
+    control = Control()
+    steps: list[CheckStep] = []
+
+    def tell(step: CheckStep) -> None:
+        if not control.stopped:  # the deadline's word is the last one
+            steps.append(step)
+            on_step(step)
+
+    def check() -> None:
+        adapter: Adapter = adapters.source(endpoint) if kind is EndpointKind.SOURCE else adapters.destination(endpoint)
+        try:
+            with control.interrupter(adapter.interrupt):
+                for step in adapter.check():
+                    loop.call_soon_threadsafe(tell, step)
+        finally:
+            adapter.close()
+
+    late = ConnectionTimeoutError(
+        f"The {kind} did not answer within {DEADLINE:.0f} seconds.",
+        remedy="Is its address right, and does a firewall between here and there let connections through?",
+    )
+    deadline = loop.call_later(DEADLINE, control.stop, late)
+    fault: SynctermError | None = None
+    try:
+        await in_thread(check, control, f"test {endpoint.name}")
+    except SynctermError as error:
+        fault = control.reason or error
+    except asyncio.CancelledError:
+        control.stop(CancelledSyncError("The test was cancelled."))
+        raise
+    finally:
+        deadline.cancel()
+    return EndTest(fault, tuple(steps))
+
+
+async def note_result(connection: AsyncConnection, kind: EndpointKind, endpoint_id: str, found: EndTest, now: datetime) -> None:
+    """Keep the result with the source or destination, and what it says of its credentials."""
+    table, report = credentials.TABLES[kind], found.report
+    values = {"check_result": report.result, "check_message": report.cause or None, "check_at": now}
+    await connection.execute(update(table).where(table.c.id == endpoint_id).values(values))
+    if found.fault is None:
+        await credentials.accepted(connection, kind, endpoint_id, now)
+    elif found.fault.error_class is ErrorClass.AUTH:
+        await credentials.refused(connection, kind, endpoint_id, now, report.cause)
+
+
 async def test_connector(
     database: Database,
     clock: Clock,
@@ -40,74 +112,26 @@ async def test_connector(
     """
     async with database.read() as connection:
         setup = await load_setup(connection, connector_id)
-    steps: list[CheckStep] = []
-    fault: SynctermError | None = None
-    failed_end: EndpointKind | None = None
-    for end in EndpointKind:
-        try:
-            await _test_end(end, setup, adapters, clock, steps, on_step)
-        except SynctermError as error:
-            fault, failed_end = error, end
+    found: dict[EndpointKind, EndTest] = {}
+    for kind, endpoint in ((EndpointKind.SOURCE, setup.source), (EndpointKind.DESTINATION, setup.destination)):
+        found[kind] = await test_endpoint(adapters, kind, endpoint, partial(on_step, kind))
+        if found[kind].fault is not None:
             break
-    report = _report(fault, failed_end, tuple(steps))
-    await _keep(database, clock, setup, fault, failed_end, report)
+    last_kind, last = list(found.items())[-1]
+    steps = tuple(step for each in found.values() for step in each.steps)
+    report = replace(last.report, steps=steps)
+    if last.fault is not None:
+        report = replace(report, cause=f"{str(last_kind).capitalize()}: {report.cause}")
+    await _keep(database, clock, setup, found, report)
     return report
 
 
-async def _test_end(
-    end: EndpointKind,
-    setup: ConnectorSetup,
-    adapters: AdapterFactory,
-    clock: Clock,
-    steps: list[CheckStep],
-    on_step: Callable[[EndpointKind, CheckStep], None],
-) -> None:
-    loop = asyncio.get_running_loop()
-    control = Control()
-
-    def tell(step: CheckStep) -> None:
-        steps.append(step)
-        on_step(end, step)
-
-    def check() -> None:
-        adapter: Adapter = adapters.source(setup.source) if end is EndpointKind.SOURCE else adapters.destination(setup.destination)
-        try:
-            with control.interrupter(adapter.interrupt):
-                for step in adapter.check():
-                    loop.call_soon_threadsafe(tell, step)
-        finally:
-            adapter.close()
-
-    deadline = loop.call_later(
-        DEADLINE, control.stop, ConnectionTimeoutError(f"The {end} did not answer within {DEADLINE:.0f} seconds.")
-    )
-    try:
-        await in_thread(check, control, f"test {setup.name}")
-    except asyncio.CancelledError:
-        control.stop(CancelledSyncError("The test was cancelled."))
-        raise
-    finally:
-        deadline.cancel()
-
-
-def _report(fault: SynctermError | None, end: EndpointKind | None, steps: tuple[CheckStep, ...]) -> CheckReport:
-    if fault is None:
-        return CheckReport(CheckResult.WORKING, "", "", steps)
-    result = _RESULTS.get(fault.error_class, CheckResult.FAILED)
-    name = str(end).capitalize()
-    return CheckReport(result, redact(f"{name}: {fault.message}"), redact(fault.remedy), steps)
-
-
 async def _keep(
-    database: Database,
-    clock: Clock,
-    setup: ConnectorSetup,
-    fault: SynctermError | None,
-    failed_end: EndpointKind | None,
-    report: CheckReport,
+    database: Database, clock: Clock, setup: ConnectorSetup, found: Mapping[EndpointKind, EndTest], report: CheckReport
 ) -> None:
     """The connector's last test, and what it says of the credentials of both ends."""
     now = clock.now()
+    fault = next((each.fault for each in found.values() if each.fault is not None), None)
     async with database.write() as connection:
         await lifecycle.touch(
             connection,
@@ -119,8 +143,6 @@ async def _keep(
                 "check_at": now,
             },
         )
-        for end, endpoint in ((EndpointKind.SOURCE, setup.source), (EndpointKind.DESTINATION, setup.destination)):
-            if fault is None or (end is EndpointKind.SOURCE and failed_end is EndpointKind.DESTINATION):
-                await credentials.accepted(connection, end, endpoint.id, now)
-            elif end is failed_end and fault.error_class is ErrorClass.AUTH:
-                await credentials.refused(connection, end, endpoint.id, now, report.cause)
+        for kind, endpoint in ((EndpointKind.SOURCE, setup.source), (EndpointKind.DESTINATION, setup.destination)):
+            if kind in found and endpoint.present_account:
+                await note_result(connection, kind, endpoint.id, found[kind], now)

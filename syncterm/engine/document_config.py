@@ -27,7 +27,7 @@ def read_config(type_node: Node, node: Node, group: str, context: AdapterContext
     """
     type_ = type_node.text()
     try:
-        adapter = _adapter(group, type_)
+        adapter = load_adapter(group, type_)
     except ConfigError as error:
         raise type_node.error(error.message, remedy=error.remedy) from None
     node.mapping()
@@ -63,7 +63,7 @@ def _refuse_switches(node: Node, written: Any, read: Any) -> None:
 def complete_config(group: str, type_: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration with every default, for comparison; as it is where its adapter does not accept it or is not there."""
     try:
-        return _plain_config(_adapter(group, type_), config, defaults=True)
+        return _plain_config(load_adapter(group, type_), config, defaults=True)
     except (ValidationError, SynctermError):
         return dict(config)
 
@@ -79,12 +79,13 @@ def masked_config(group: str, type_: str, config: Mapping[str, Any]) -> dict[str
 def fields_of(group: str, type_: str) -> frozenset[FieldPath] | None:
     """The secret fields of an adapter; None where there is no such adapter."""
     try:
-        return secret_fields(_adapter(group, type_).Config)
+        return secret_fields(load_adapter(group, type_).Config)
     except ConfigError:
         return None
 
 
-def _adapter(group: str, type_: str) -> type[Adapter]:
+def load_adapter(group: str, type_: str) -> type[Adapter]:
+    """The adapter of a type. Raises: ConfigError: there is none, or it cannot be loaded."""
     try:
         adapter: type[Adapter] = adapter_class(group, type_)
     except (ImportError, AttributeError) as error:
@@ -94,19 +95,20 @@ def _adapter(group: str, type_: str) -> type[Adapter]:
 
 def _plain_config(adapter: type[Adapter], config: Mapping[str, Any], *, defaults: bool) -> dict[str, Any]:
     model = adapter.Config.model_validate(dict(config))
-    plain: dict[str, Any] = _plain(model.model_dump(by_alias=True, exclude_unset=not defaults))
-    return plain
+    dumped: dict[str, Any] = plain(model.model_dump(by_alias=True, exclude_unset=not defaults))
+    return dumped
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A configuration's values as JSON knows them, secrets opened."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, SecretBytes):
         return value.get_secret_value().decode()
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return to_jsonable_python(value)
 
 

@@ -110,8 +110,8 @@ def _endpoint_change(kind: ObjectKind, section: str, group: str, wanted: Endpoin
         raise _error(
             (*place, "type"), f"The {kind} exists with the type {existing.type!r}, which cannot change.", "Choose another name."
         )
-    after = _flatten(complete_config(group, wanted.type, wanted.config), lists=True)
-    before = _flatten(complete_config(group, existing.type, existing.config), lists=True) if existing is not None else {}
+    after = flatten(complete_config(group, wanted.type, wanted.config), lists=True)
+    before = flatten(complete_config(group, existing.type, existing.config), lists=True) if existing is not None else {}
     secrets = fields_of(group, wanted.type)
     left_out = [path for path, value in after.items() if value == MASK and is_secret(path, secrets or ())]
     differing = [path for path in {**before, **after} if before.get(path) != after.get(path) and path not in left_out]
@@ -138,8 +138,8 @@ def _shown(path: FlatPath, values: Mapping[FlatPath, Any], secrets: frozenset[Fi
 
 
 def _connector_change(wanted: ConnectorDocument, existing: ConnectorDocument | None) -> ObjectChange:
-    after = _flatten(_comparable(wanted))
-    before = _flatten(_comparable(existing)) if existing is not None else {}
+    after = flatten(_comparable(wanted))
+    before = flatten(_comparable(existing)) if existing is not None else {}
     for key in ("paused", "schema_policy", "catch_up", "blackout"):  # left out: stays as it is
         if (key,) not in after:
             before.pop((key,), None)
@@ -179,13 +179,13 @@ def _error(path: tuple[str, ...], message: str, remedy: str) -> DocumentError:
     return DocumentError(message, fault=DocumentFault.SCHEMA_ERROR, path=path, remedy=remedy)
 
 
-def _flatten(values: Mapping[str, Any], path: FlatPath = (), *, lists: bool = False) -> dict[FlatPath, Any]:
+def flatten(values: Mapping[str, Any], path: FlatPath = (), *, lists: bool = False) -> dict[FlatPath, Any]:
     """Every value that is no mapping, by its path; items of lists too where `lists`. What is empty is a value."""
     flat: dict[FlatPath, Any] = {}
     for key, value in values.items():
         entries = {str(index): item for index, item in enumerate(value)} if lists and isinstance(value, list) else value
         if isinstance(entries, Mapping) and entries:
-            flat |= _flatten(entries, (*path, key), lists=lists)
+            flat |= flatten(entries, (*path, key), lists=lists)
         else:
             flat[(*path, key)] = value
     return flat

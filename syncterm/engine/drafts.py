@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from syncterm.engine.model import MANUAL_SCHEDULE, BlackoutWindow, EndpointKind, Schedule, SchemaPolicy, StreamConfig
@@ -27,6 +28,8 @@ class EndpointDraft:
     """None: a new one."""
     version: int | None = None
     """The version it was read at; None for a new one."""
+    read_at: datetime | None = None
+    """When what it was read from was last saved, so that renaming and new secrets are noticed too; None: not looked at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class PostgresConfig(AdapterConfig):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    account_fields = frozenset({"host", "port", "user"})
+    account_fields: ClassVar[frozenset[str] | None] = frozenset({"host", "port", "user"})
 
     url_schemes: ClassVar[tuple[str, ...]] = ("postgres", "postgresql")
     url_example: ClassVar[str] = "postgres://user:password@host:5432/database"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from syncterm.engine.operations.connectors import ConnectorOperations
 from syncterm.engine.operations.deleting import DeletingOperations
 from syncterm.engine.operations.documents import DocumentOperations
+from syncterm.engine.operations.endpoints import EndpointOperations
 from syncterm.engine.operations.running import RunningOperations
 from syncterm.engine.operations.schema_changes import SchemaChangeOperations
 from syncterm.engine.operations.testing_connections import ConnectionTestOperations
@@ -16,6 +17,7 @@ from syncterm.engine.operations.testing_connections import ConnectionTestOperati
 
 class Operations(
     ConnectorOperations,
+    EndpointOperations,
     RunningOperations,
     DeletingOperations,
     SchemaChangeOperations,

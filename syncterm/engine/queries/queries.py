@@ -9,10 +9,11 @@ from sqlalchemy import func, select
 
 from syncterm.engine import source_catalog
 from syncterm.engine.clock import Clock
-from syncterm.engine.drafts import CatalogEntry, ConnectorDraft
+from syncterm.engine.drafts import CatalogEntry, ConfigDifference, ConnectorDraft, EndpointDraft
 from syncterm.engine.lease import Lease
 from syncterm.engine.model import EndpointKind, Outcome
 from syncterm.engine.queries import connectors as _connectors
+from syncterm.engine.queries import endpoint_detail as _endpoints
 from syncterm.engine.queries import set_up
 from syncterm.engine.queries import status_expressions as expressions
 from syncterm.engine.queries import syncs as _syncs
@@ -23,6 +24,7 @@ from syncterm.engine.queries.rows import (
     ConnectorDetail,
     ConnectorQuery,
     ConnectorRow,
+    EndpointDetail,
     EndpointRow,
     EngineState,
     FailedRecordRow,
@@ -175,6 +177,21 @@ class Queries:
         """Every destination, by name."""
         async with self._database.read() as connection:
             return await endpoint_rows(connection, EndpointKind.DESTINATION, self._clock.now())
+
+    async def endpoint_draft(self, kind: EndpointKind, endpoint_id: str) -> EndpointDraft | None:
+        """A source or destination as its form takes it, secrets masked; None where there is none."""
+        async with self._database.read() as connection:
+            return await _endpoints.endpoint_draft(connection, kind, endpoint_id)
+
+    async def endpoint_detail(self, kind: EndpointKind, endpoint_id: str) -> EndpointDetail | None:
+        """Everything about a source or destination but its streams and its audit trail; None where there is none."""
+        async with self._database.read() as connection:
+            return await _endpoints.endpoint_detail(connection, kind, endpoint_id, self._clock.now())
+
+    async def version_difference(self, connector_id: str) -> tuple[ConfigDifference, ...]:
+        """What a refresh would change of the source's configuration that a connector uses; empty where nothing."""
+        async with self._database.read() as connection:
+            return await _endpoints.version_difference(connection, connector_id)
 
     async def audit(self, object_id: str | None = None, *, before_id: int | None = None, limit: int = 100) -> list[AuditRow]:
         """The audit trail of one object or of all, the newest first."""

@@ -198,6 +198,68 @@ class EndpointRow:
     created_at: datetime
     created_by: str
     updated_at: datetime
+    type_title: str = ""
+    """Its type's name for people; the type itself where its adapter cannot be loaded."""
+    incomplete_reason: str | None = None
+    """What its set-up still lacks."""
+    check_result: CheckResult | None = None
+    """Of its own last test; None: never tested as it is now."""
+    check_message: str | None = None
+    check_at: datetime | None = None
+    last_error: str | None = None
+    """The newest word on what is wrong with it, its connectors' failed syncs included; None where nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointUse:
+    """A connector that uses a source or a destination."""
+
+    connector_id: str
+    name: str
+    status: ConnectorStatus
+    other_end: str | None
+    applied_version: int | None
+    """The version of a source that it applied; None for destinations, whose changes are used at once."""
+    outdated: bool
+    """Whether a newer version waits for a refresh."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointError:
+    """A failed sync of a connector that uses a source or a destination."""
+
+    connector_id: str
+    connector_name: str
+    sync_id: str
+    at: datetime
+    error_class: ErrorClass | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointVersion:
+    """One version of a source's configuration."""
+
+    version: int
+    created_at: datetime
+    created_by: str
+    used_by: int
+    """Connectors that applied it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointDetail:
+    """Everything about one source or destination but its streams and its audit trail."""
+
+    row: EndpointRow
+    config: tuple[tuple[str, str], ...]
+    """Title and value of each setting, defaults included; secrets masked."""
+    uses: tuple[EndpointUse, ...]
+    """Connectors by name, at most `USES_SHOWN` of `row.connectors`."""
+    errors: tuple[EndpointError, ...]
+    """The newest failures of its connectors, the newest first."""
+    versions: tuple[EndpointVersion, ...]
+    """A source's, the newest first."""
 
 
 # Syncs ------------------------------------------------------------------------------------------------------------------------
