@@ -220,13 +220,11 @@ def _shown(value: Any) -> str:
 
 
 def _span(step: timedelta) -> str:
-    if step >= timedelta(days=2):
-        return f"{step.days:,} days"
-    if step >= timedelta(hours=2):
-        return f"{step // timedelta(hours=1)} hours"
-    if step >= timedelta(minutes=2):
-        return f"{step // timedelta(minutes=1)} minutes"
-    return f"{max(1, step // timedelta(seconds=1))} s"
+    """A stretch of time, rounded up."""
+    for unit, name in ((timedelta(days=1), "days"), (timedelta(hours=1), "hours"), (timedelta(minutes=1), "minutes")):
+        if step > unit:
+            return f"{-(-step // unit):,} {name}"
+    return f"{-(-step // timedelta(seconds=1))} s"
 
 
 def _many(number: int) -> str:
