@@ -34,6 +34,7 @@ from syncterm.engine.queries.rows import (
     SyncRow,
     TrendPoint,
 )
+from syncterm.engine.queries.troubleshooting import Troubles, connector_troubles
 from syncterm.engine.schema import StreamSchema
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import audit_events, connectors, lease
@@ -103,6 +104,16 @@ class Queries:
         """Tables of a destination's collection that another connector fills already, each with that connector's name."""
         async with self._database.read() as connection:
             return await set_up.shared_tables(connection, destination_id, collection, tables, without)
+
+    async def troubles(self, connector_id: str) -> Troubles | None:
+        """What is wrong with a connector, and what mends it; None where there is none of that id."""
+        detail = await self.connector(connector_id)
+        if detail is None:
+            return None
+        async with self._database.read() as connection:
+            holder = self._watch.describe((await connection.execute(select(lease))).first())
+            runs = holder is not None and holder.alive
+            return await connector_troubles(connection, connector_id, self._clock.now(), why=detail.why, engine_runs=runs)
 
     # Syncs --------------------------------------------------------------------------------------------------------------------
 
