@@ -11,6 +11,7 @@ from syncterm.engine.errors import ErrorClass
 from syncterm.engine.model import (
     Action,
     Activity,
+    BlackoutWindow,
     CheckResult,
     CredentialsState,
     LogLevel,
@@ -28,6 +29,7 @@ from syncterm.engine.schema import Field
 from syncterm.engine.status import ConnectorStatus, JobStatus, LogStatus, SourceStatus, SyncStatus
 
 if TYPE_CHECKING:
+    from syncterm.engine.blackout import Start
     from syncterm.engine.lease import LeaseHolder
 
 # Connectors -----------------------------------------------------------------------------------------------------------------
@@ -139,7 +141,7 @@ class ConnectorDetail:
     catch_up: str
     """`once` or `skip`."""
     next_fires: tuple[datetime, ...]
-    """The next five; empty where it is not due by itself."""
+    """When the next five scheduled syncs start; empty where it is not due by itself."""
     why: str
     """Why it is or isn't running."""
     version: int
@@ -164,6 +166,9 @@ class ConnectorDetail:
     failing_since: datetime | None
     missed: int
     updated_at: datetime
+    blackout: tuple[BlackoutWindow, ...] = ()
+    next_starts: tuple[Start, ...] = ()
+    """`next_fires` with the fire time of those that a blackout window holds back."""
 
 
 # Sources and destinations -----------------------------------------------------------------------------------------------------
