@@ -52,6 +52,11 @@ def in_blackout(windows: Sequence[BlackoutWindow], now: datetime) -> datetime | 
         end = further
 
 
+def window_around(windows: Sequence[BlackoutWindow], instant: datetime) -> BlackoutWindow | None:
+    """The first of the windows that an instant lies in."""
+    return next((window for window in windows if _end_around(window, instant) is not None), None)
+
+
 def starts(
     schedule: Schedule,
     after: datetime,

@@ -1,7 +1,8 @@
 """Why a connector is or isn't running: one computed paragraph, from facts alone.
 
 What it does now comes first; then what holds it back or when it is due, with the schedule, its zone, what it counts from and its
-offset; then what was missed, what failed, and a change of the clock ahead. Pure; instants are written in UTC.
+offset, blackout windows, and streams with schedules of their own; then what was missed, what failed, and a change of the clock
+ahead. Pure; instants are written in UTC.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from syncterm.engine.model import MANUAL_SCHEDULE, Activity, PausedBy, Schedule, ScheduleKind
+from syncterm.engine.blackout import describe_window, in_blackout, window_around
+from syncterm.engine.errors import ConfigError
+from syncterm.engine.model import MANUAL_SCHEDULE, Activity, BlackoutWindow, PausedBy, Schedule, ScheduleKind
 from syncterm.engine.schedule import clock_change_ahead, describe
 from syncterm.engine.status import ConnectorFacts, is_broken
 
@@ -44,6 +47,12 @@ class WhyFacts:
     last_error_message: str | None = None
     engine_runs: bool = True
     """Whether some engine executes on this store."""
+    blackout: tuple[BlackoutWindow, ...] = ()
+    own_schedules: int = 0
+    """Streams that have a schedule of their own."""
+    next_own_stream: str | None = None
+    """The one of them that is due next."""
+    next_own_at: datetime | None = None
 
 
 def why(facts: WhyFacts, now: datetime) -> str:
@@ -62,6 +71,8 @@ def _sentences(facts: WhyFacts, now: datetime) -> Iterator[str]:
         yield obstacle
     else:
         yield _due(facts, now, busy)
+        yield from _own_streams(facts)
+        yield from _blackout(facts, now)
     if facts.due_since is not None:
         yield f"It fell due at {_at(facts.due_since)} meanwhile: one sync follows."
     if facts.missed:
@@ -104,6 +115,8 @@ def _obstacle(facts: WhyFacts) -> str | None:
     if not facts.status.configuration_complete:
         reason = _line(facts.incomplete_reason) if facts.incomplete_reason else "its set-up is not finished"
         return f"Not scheduled: {reason}. Edit its set-up."
+    if facts.status.end_incomplete:
+        return f"No sync can run: {_line(facts.incomplete_reason)}. Complete it."
     if facts.status.schema_change_waits:
         return "A schema change waits for approval; syncs stop at it until somebody approves it."
     return None
@@ -122,6 +135,31 @@ def _due(facts: WhyFacts, now: datetime, busy: bool) -> str:
         lead = "It is" if busy else "Waits: it is"
         when = f"{lead} {again} at {_at(facts.next_fire_at)}, in {span(facts.next_fire_at - now)}"
     return f"{when}. {_schedule(facts)}"
+
+
+def _own_streams(facts: WhyFacts) -> Iterator[str]:
+    if facts.own_schedules:
+        have = "1 stream has a schedule" if facts.own_schedules == 1 else f"{facts.own_schedules} streams have schedules"
+        following = f"; {facts.next_own_stream} is due next, at {_at(facts.next_own_at)}" if facts.next_own_at is not None else ""
+        yield f"{have} of {'its' if facts.own_schedules == 1 else 'their'} own{following}."
+
+
+def _blackout(facts: WhyFacts, now: datetime) -> Iterator[str]:
+    """That a blackout is on, or that the next fire time lies in one."""
+    coming = min((at for at in (facts.next_fire_at, facts.next_own_at) if at is not None), default=None)
+    try:
+        for at in (now, coming):
+            window = window_around(facts.blackout, at) if at is not None else None
+            if at is None or window is None:
+                continue
+            end = _at(in_blackout(facts.blackout, at))
+            if at is now:
+                yield f"A blackout window ({describe_window(window)}) holds scheduled syncs back until {end}; sync now starts one."
+            else:
+                yield f"{_at(at)} lies in a blackout window ({describe_window(window)}): that sync starts at {end}."
+            return
+    except ConfigError as error:
+        yield f"Its blackout windows cannot be computed: {_line(error.message)}."
 
 
 def _schedule(facts: WhyFacts) -> str:

@@ -16,7 +16,8 @@ from syncterm.engine.model import Activity, CheckResult, CredentialsState, Endpo
 from syncterm.engine.queries import status_expressions as expressions
 from syncterm.engine.queries.endpoints import endpoint_rows
 from syncterm.engine.queries.rows import ConnectorCounts, ConnectorDetail, ConnectorQuery, ConnectorRow, StreamRow
-from syncterm.engine.schedule import describe, fires
+from syncterm.engine.queries.schedules import schedule_facts
+from syncterm.engine.schedule import describe
 from syncterm.engine.schema import StreamSchema
 from syncterm.engine.status import (
     ConnectorFacts,
@@ -204,10 +205,12 @@ _ENDS = (
     sources.c.type.label("source_type"),
     sources.c.credentials.label("source_credentials"),
     sources.c.credentials_message.label("source_message"),
+    sources.c.incomplete_reason.label("source_incomplete"),
     destinations.c.name.label("destination_name"),
     destinations.c.type.label("destination_type"),
     destinations.c.credentials.label("destination_credentials"),
     destinations.c.credentials_message.label("destination_message"),
+    destinations.c.incomplete_reason.label("destination_incomplete"),
 )
 
 
@@ -243,7 +246,22 @@ def facts_of(row: Any) -> ConnectorFacts:
         last_error_class=_or_none(ErrorClass, row.last_error_class),
         last_success_at=row.last_success_at,
         activity=Activity(row.activity),
+        end_incomplete=row.source_incomplete is not None or row.destination_incomplete is not None,
     )
+
+
+def _incomplete_reason(row: Any) -> str | None:
+    """What the set-up lacks: the connector's own, or that of an end."""
+    if row.incomplete_reason is not None:
+        reason: str = row.incomplete_reason
+        return reason
+    for end, name, lacks in (
+        ("source", row.source_name, row.source_incomplete),
+        ("destination", row.destination_name, row.destination_incomplete),
+    ):
+        if lacks is not None:
+            return f"its {end} {name!r} is unfinished: {lacks}"
+    return None
 
 
 def _or_none(kind: Callable[[str], Any], value: str | None) -> Any:
@@ -307,9 +325,9 @@ def _status_reason(row: Any, facts: ConnectorFacts, status: ConnectorStatus) -> 
         by = "the engine" if facts.paused_by is PausedBy.ENGINE else "a person"
         return f"Paused by {by}. {first_line(row.paused_reason)}".strip()
     if status is ConnectorStatus.INCOMPLETE:
-        if facts.configuration_complete:
+        if facts.configuration_complete and not facts.end_incomplete:
             return "A schema change waits for approval."
-        return first_line(row.incomplete_reason) or "The set-up is not finished."
+        return first_line(_incomplete_reason(row)) or "The set-up is not finished."
     if status is ConnectorStatus.ACTIVE:
         return ""
     for end, state, message in (
@@ -345,7 +363,7 @@ async def connector_detail(
     source = await endpoint_rows(connection, EndpointKind.SOURCE, now, row.source_id) if row.source_id else []
     destination = await endpoint_rows(connection, EndpointKind.DESTINATION, now, row.destination_id) if row.destination_id else []
     facts = facts_of(row)
-    scheduled = row.next_fire_at is not None
+    ahead = await schedule_facts(connection, row, now, NEXT_FIRES)
     return ConnectorDetail(
         row=connector_row(row),
         streams=tuple(_stream_row(stream) for stream in stream_rows),
@@ -355,7 +373,7 @@ async def connector_detail(
         anchor_at=anchor,
         offset=offset,
         catch_up=row.catch_up,
-        next_fires=tuple(fires(schedule, now, NEXT_FIRES, anchor=anchor, offset=offset)) if scheduled else (),
+        next_fires=tuple(start.at for start in ahead.starts),
         why=why(
             WhyFacts(
                 status=facts,
@@ -363,12 +381,12 @@ async def connector_detail(
                 anchor_at=anchor,
                 offset=offset,
                 next_fire_at=row.next_fire_at,
-                due_since=row.due_since,
+                due_since=row.due_since or ahead.own_due_since,
                 missed=row.missed,
                 catch_up=row.catch_up,
                 paused_reason=row.paused_reason,
                 paused_at=row.paused_at,
-                incomplete_reason=row.incomplete_reason,
+                incomplete_reason=_incomplete_reason(row),
                 activity_reason=row.activity_reason,
                 activity_at=row.activity_at,
                 attempt=row.attempt,
@@ -376,6 +394,10 @@ async def connector_detail(
                 progress_stream=row.progress_stream,
                 last_error_message=_failure_message(row, facts),
                 engine_runs=engine_runs,
+                blackout=ahead.blackout,
+                own_schedules=ahead.own_schedules,
+                next_own_stream=ahead.next_own_stream,
+                next_own_at=ahead.next_own_at,
             ),
             now,
         ),
@@ -398,6 +420,8 @@ async def connector_detail(
         failing_since=row.failing_since,
         missed=row.missed,
         updated_at=row.updated_at,
+        blackout=ahead.blackout,
+        next_starts=ahead.starts,
     )
 
 
