@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
+from syncterm.engine.blackout import EVERY_DAY
 from syncterm.engine.errors import ErrorClass
-from syncterm.engine.model import Activity, Outcome, PausedBy, Schedule, ScheduleKind
+from syncterm.engine.model import Activity, BlackoutWindow, Outcome, PausedBy, Schedule, ScheduleKind
 from syncterm.engine.status import ConnectorFacts
 from syncterm.engine.why import WhyFacts, span, why
 
@@ -18,6 +19,8 @@ HOURLY = Schedule(ScheduleKind.INTERVAL, timedelta(hours=1))
 MANUAL = Schedule(ScheduleKind.MANUAL)
 ASKED = "Its schedule is manual: it runs when somebody asks for it."
 BERLIN = Schedule(ScheduleKind.CRON, None, "30 2 * * *", "Europe/Berlin")
+NOON = BlackoutWindow(EVERY_DAY, time(12), time(14))
+AFTERNOON = BlackoutWindow(frozenset({1}), time(13), time(14))
 IDLE = WhyFacts(
     status=ConnectorFacts(last_outcome=Outcome.SUCCESS, last_success_at=NOW - timedelta(minutes=40)),
     schedule=HOURLY,
@@ -137,6 +140,28 @@ CASES: list[tuple[str, WhyFacts, str]] = [
             last_error_message="password authentication failed for user 'x'",
         ),
         f"{ASKED} The last word on it is a failure (auth): password authentication failed for user 'x'.",
+    ),
+    (
+        "inside a blackout window",
+        replace(IDLE, schedule=MANUAL, blackout=(NOON,)),
+        f"{ASKED} A blackout window (every day 12:00–14:00 UTC) holds scheduled syncs back until 2026-03-10 14:00:00 UTC;"
+        " sync now starts one.",
+    ),
+    (
+        "falls due inside a blackout window",
+        replace(IDLE, anchor_at=None, offset=timedelta(0), next_fire_at=NOW + timedelta(hours=1), blackout=(AFTERNOON,)),
+        "Waits: it is due at 2026-03-10 13:00:00 UTC, in 1 h. Its schedule is every hour. 2026-03-10 13:00:00 UTC lies in a"
+        " blackout window (Tue 13:00–14:00 UTC): that sync starts at 2026-03-10 14:00:00 UTC.",
+    ),
+    (
+        "streams with schedules of their own",
+        replace(IDLE, schedule=MANUAL, own_schedules=2, next_own_stream="devices", next_own_at=NOW + timedelta(minutes=5)),
+        f"{ASKED} 2 streams have schedules of their own; devices is due next, at 2026-03-10 12:05:00 UTC.",
+    ),
+    (
+        "one stream that only a person syncs",
+        replace(IDLE, schedule=MANUAL, own_schedules=1),
+        f"{ASKED} 1 stream has a schedule of its own.",
     ),
 ]
 
