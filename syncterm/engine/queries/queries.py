@@ -14,6 +14,7 @@ from syncterm.engine.lease import Lease
 from syncterm.engine.model import EndpointKind, Outcome
 from syncterm.engine.queries import connectors as _connectors
 from syncterm.engine.queries import endpoint_detail as _endpoints
+from syncterm.engine.queries import schema_changes as _schema_changes
 from syncterm.engine.queries import set_up
 from syncterm.engine.queries import status_expressions as expressions
 from syncterm.engine.queries import syncs as _syncs
@@ -30,6 +31,7 @@ from syncterm.engine.queries.rows import (
     FailedRecordRow,
     FailureGroup,
     LogLine,
+    SchemaChangeRow,
     SyncDetail,
     SyncRow,
     TrendPoint,
@@ -176,6 +178,22 @@ class Queries:
         """Records that were set aside, the newest first."""
         async with self._database.read() as connection:
             return await _syncs.failed_record_page(connection, connector_id, sync_id, stream, before_id, limit)
+
+    # Schema changes -----------------------------------------------------------------------------------------------------------
+
+    async def schema_changes(self, connector_id: str, *, limit: int = 50) -> tuple[SchemaChangeRow, ...]:
+        """The changes of the source's schema that wait, the oldest first; then what became of the others, the newest first.
+
+        Args:
+            limit: how many of the others.
+        """
+        async with self._database.read() as connection:
+            return await _schema_changes.schema_change_rows(connection, connector_id, limit)
+
+    async def waiting_schema_changes(self, connector_id: str) -> int:
+        """How many changes wait for a person."""
+        async with self._database.read() as connection:
+            return await _schema_changes.waiting_count(connection, connector_id)
 
     # Sources, destinations, the engine ------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from syncterm.engine.model import (
     Action,
     Activity,
     BlackoutWindow,
+    ChangeState,
     CheckResult,
     CredentialsState,
     LogLevel,
@@ -19,6 +20,7 @@ from syncterm.engine.model import (
     PausedBy,
     Reason,
     Schedule,
+    SchemaPolicy,
     StreamConfig,
     StreamCounts,
     SyncMode,
@@ -26,6 +28,7 @@ from syncterm.engine.model import (
     Trigger,
 )
 from syncterm.engine.schema import Field
+from syncterm.engine.schema_difference import CLASS_WORDS, ChangeClass, Entry
 from syncterm.engine.status import ConnectorStatus, JobStatus, LogStatus, SourceStatus, SyncStatus
 
 if TYPE_CHECKING:
@@ -169,6 +172,48 @@ class ConnectorDetail:
     blackout: tuple[BlackoutWindow, ...] = ()
     next_starts: tuple[Start, ...] = ()
     """`next_fires` with the fire time of those that a blackout window holds back."""
+
+
+# Schema changes ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaChangeRow:
+    """A change of one stream, and what became of it."""
+
+    id: int
+    stream: str
+    found_at: datetime
+    sync_id: str | None
+    """The sync that met it."""
+    entries: tuple[Entry, ...]
+    state: ChangeState
+    blocking: bool
+    """Whether nothing is read before a person decides, or before the set-up is adapted."""
+    reason: str | None
+    """Why it stops the connector."""
+    decided_at: datetime | None
+    decided_by: str | None
+    policy: SchemaPolicy
+    """The one that applies to the stream now: its own, or the connector's."""
+
+    @property
+    def waits(self) -> bool:
+        return self.state is ChangeState.WAITING
+
+    @property
+    def change_class(self) -> ChangeClass:
+        """The gravest of its entries'."""
+        return max((entry.change_class for entry in self.entries), key=tuple(ChangeClass).index)
+
+    @property
+    def class_words(self) -> str:
+        """Its class in plain words."""
+        return CLASS_WORDS[self.change_class]
+
+    @property
+    def approvable(self) -> bool:
+        return all(entry.approvable for entry in self.entries)
 
 
 # Sources and destinations -----------------------------------------------------------------------------------------------------
