@@ -86,6 +86,8 @@ class ConnectorFacts:
     last_error_class: ErrorClass | None = None
     last_success_at: datetime | None = None
     activity: Activity = Activity.IDLE
+    end_incomplete: bool = False
+    """Whether its source or its destination is unfinished."""
 
 
 def check_fails(facts: ConnectorFacts) -> bool:
@@ -101,8 +103,8 @@ def sync_fails(facts: ConnectorFacts) -> bool:
 
 
 def is_incomplete(facts: ConnectorFacts) -> bool:
-    """Whether a person has to finish the set-up or approve a schema change."""
-    return not facts.configuration_complete or facts.schema_change_waits
+    """Whether a person has to finish the set-up, of its ends too, or approve a schema change."""
+    return not facts.configuration_complete or facts.schema_change_waits or facts.end_incomplete
 
 
 def is_broken(facts: ConnectorFacts) -> bool:

@@ -70,7 +70,8 @@ async def test_a_saved_source_is_there_with_its_secret_sealed_and_masked(bench: 
     assert (row.type_title, row.status, row.incomplete_reason, row.check_result) == ("PostgreSQL", SourceStatus.SETUP, None, None)
     detail = await bench.engine.queries.endpoint_detail(SOURCE, saved.id)
     assert detail is not None
-    assert ("Password", MASK) in detail.config and ("Port", "5433") in detail.config
+    assert ("Password", MASK) in detail.config
+    assert ("Port", "5433") in detail.config
     assert [(version.version, version.created_by, version.used_by) for version in detail.versions] == [(1, "ada", 0)]
 
 
@@ -100,12 +101,12 @@ async def test_a_stored_secret_never_goes_to_another_account(bench: Workbench) -
     moved = replace(draft, config={**draft.config, "host": "evil.example.com"})
     with pytest.raises(ConfigError, match=r"^Host changed.* Enter the secret again\.$"):
         await save(bench, moved)
-    with pytest.raises(ConfigError, match="^Host changed"):
+    with pytest.raises(ConfigError, match=r"^Host changed"):
         await bench.engine.operations.test_endpoint(ADA, moved, lambda step: None)
 
 
 async def test_a_mask_where_nothing_is_stored_is_refused(bench: Workbench) -> None:
-    with pytest.raises(ConfigError, match="^Password: no secret is stored for it"):
+    with pytest.raises(ConfigError, match=r"^Password: no secret is stored for it"):
         await save(bench, postgres(password=MASK))
 
 
@@ -130,13 +131,13 @@ async def test_nonsense_is_refused_by_the_field_s_title(bench: Workbench, config
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 201, "\x1b[2J", "\ud800"])
 async def test_a_name_must_be_one(bench: Workbench, name: str) -> None:
-    with pytest.raises(ConfigError, match="^Name: it "):
+    with pytest.raises(ConfigError, match=r"^Name: it "):
         await save(bench, replace(postgres(), name=name))
 
 
 async def test_a_name_is_taken_once_a_kind(bench: Workbench) -> None:
     saved = await save(bench, postgres())
-    with pytest.raises(ConfigError, match="^Name: there is a source 'shop' already"):
+    with pytest.raises(ConfigError, match=r"^Name: there is a source 'shop' already"):
         await save(bench, postgres())
     other = await save(bench, replace(postgres(), kind=DESTINATION))
     assert other.id != saved.id
@@ -156,7 +157,8 @@ async def test_unfinished_ones_are_drafts_that_say_what_is_missing(bench: Workbe
     with pytest.raises(ConfigError, match="nothing to test yet: Database and User are missing"):
         await bench.engine.operations.test_endpoint(ADA, draft, lambda step: None)
     done = await save(bench, replace(draft, config={"host": "db", "database": "d", "user": "u", "password": SECRET}))
-    assert done.incomplete_reason is None and (await shown(bench, saved.id)).incomplete_reason is None
+    assert done.incomplete_reason is None
+    assert (await shown(bench, saved.id)).incomplete_reason is None
 
 
 async def test_somebody_else_s_is_refused_and_recorded(bench: Workbench) -> None:
@@ -191,7 +193,8 @@ async def test_the_trail_tells_what_changed_without_secrets(bench: Workbench) ->
         "version": 2,
         "incomplete": None,
     }
-    assert first.before is None and json.loads(first.after or "")["host"] == "db.example.com"
+    assert first.before is None
+    assert json.loads(first.after or "")["host"] == "db.example.com"
     assert not any(secret in f"{newest}{first}" for secret in (SECRET, "another-secret"))
 
 
@@ -234,6 +237,8 @@ connectors:
     assert row.status is ConnectorStatus.INCOMPLETE
     assert "Database file is missing" in row.status_reason
     (result,) = await bench.engine.operations.sync_now(ADMINISTRATOR, [row.id])
-    assert not result.done and "Database file is missing" in result.message
+    assert not result.done
+    assert "Database file is missing" in result.message
     detail = await bench.engine.queries.connector("c")
-    assert detail is not None and "Database file is missing" in detail.why
+    assert detail is not None
+    assert "Database file is missing" in detail.why

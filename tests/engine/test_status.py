@@ -60,6 +60,7 @@ CONNECTORS: list[tuple[str, ConnectorFacts, ConnectorStatus, JobStatus]] = [
     ("paused", replace(GOOD, paused_by=PausedBy.PERSON), ConnectorStatus.PAUSED, JobStatus.PAUSED),
     ("paused, broken", replace(FAILED, paused_by=PausedBy.ENGINE), ConnectorStatus.PAUSED, JobStatus.PAUSED),
     ("unfinished", replace(GOOD, configuration_complete=False), ConnectorStatus.INCOMPLETE, JobStatus.COMPLETED),
+    ("unfinished end", replace(FAILED, end_incomplete=True), ConnectorStatus.INCOMPLETE, JobStatus.FAILED),
     ("schema", replace(FAILED, schema_change_waits=True), ConnectorStatus.INCOMPLETE, JobStatus.FAILED),
     ("refused", replace(GOOD, source_credentials=CredentialsState.REJECTED), ConnectorStatus.BROKEN, JobStatus.COMPLETED),
     (
@@ -121,6 +122,8 @@ def test_syncs_and_logs(state: SyncState, outcome: Outcome | None, sync: SyncSta
 
 
 OK, NEVER, REJECTED = CredentialsState.OK, CredentialsState.NEVER_TESTED, CredentialsState.REJECTED
+UNFINISHED = NEVER
+"""In the combinations, an end that is unfinished has never been tested."""
 
 
 @pytest.mark.parametrize(
@@ -155,8 +158,7 @@ def test_tiles() -> None:
 
 
 def combinations() -> Iterator[ConnectorFacts]:
-    """Every combination of what the rules look at, 10,368 of them."""
-    credentials = (None, OK, REJECTED)
+    """Every combination of what the rules look at, 18,432 of them."""
     checks = (
         (None, None),
         (CheckResult.WORKING, LATER),
@@ -171,18 +173,22 @@ def combinations() -> Iterator[ConnectorFacts]:
         (Outcome.FAILED, ErrorClass.AUTH),
         (Outcome.FAILED, ErrorClass.INTERRUPTED),
     )
-    for paused, complete, schema, source, destination, check, result, success, activity in itertools.product(
+    ends = (  # state of the source's credentials and of the destination's, whether one is unfinished
+        *((source, destination, False) for source in (None, OK, REJECTED) for destination in (None, OK, REJECTED)),
+        *((*pair, True) for state in (None, OK, REJECTED) for pair in ((UNFINISHED, state), (state, UNFINISHED))),
+        (UNFINISHED, UNFINISHED, True),
+    )
+    for paused, complete, schema, (source, destination, unfinished), check, result, success, activity in itertools.product(
         (None, PausedBy.ENGINE),
         (True, False),
         (True, False),
-        credentials,
-        (None, OK, REJECTED),
+        ends,
         checks,
         results,
         (None, NOW),
         (Activity.IDLE, Activity.QUEUED, Activity.RUNNING),
     ):
-        yield ConnectorFacts(paused, complete, schema, source, destination, *check, *result, success, activity)
+        yield ConnectorFacts(paused, complete, schema, source, destination, *check, *result, success, activity, unfinished)
 
 
 def values_of(number: int, facts: ConnectorFacts) -> dict[str, Any]:
@@ -221,7 +227,11 @@ async def test_the_store_derives_the_same_statuses(database: Database) -> None:
     async with database.write() as connection:
         for table in (sources, destinations):
             await connection.execute(
-                insert(table), [{"id": state, "name": state, "credentials": state, **end} for state in (OK, REJECTED)]
+                insert(table),
+                [
+                    {"id": state, "name": state, "credentials": state, "incomplete_reason": lacks, **end}
+                    for state, lacks in ((OK, None), (REJECTED, None), (UNFINISHED, "host is missing"))
+                ],
             )
         await connection.execute(insert(connectors), [values_of(number, facts) for number, facts in enumerate(every)])
     statement = select(

@@ -16,7 +16,7 @@ from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import Activity, Actor, PausedBy, Reason, Role, SyncState, Trigger
 from syncterm.engine.operation_results import IfRunning, OperationResult
 from syncterm.engine.operations.base import OperationsBase
-from syncterm.engine.store.tables import OPEN_SYNC, syncs
+from syncterm.engine.store.tables import OPEN_SYNC, destinations, sources, syncs
 from syncterm.engine.stream_schedules import settle_stream_schedules, take_due_streams
 
 BLACKOUT_NOTE = "A blackout window lasts until {:%Y-%m-%d %H:%M} UTC; it holds only scheduled syncs."
@@ -32,7 +32,7 @@ class RunningOperations(OperationsBase):
         """Queue a manual sync of each connector."""
 
         async def one(connection: AsyncConnection, row: Any) -> str:
-            self._require_complete(row)
+            await _require_complete(connection, row)
             return await self._queue(connection, actor, row, Reason.SYNC_NOW, if_running)
 
         return await self._each(actor, "sync_now", connector_ids, one)
@@ -42,7 +42,7 @@ class RunningOperations(OperationsBase):
         """Read everything again; readers of the destination see the old data until the new is complete."""
 
         async def one(connection: AsyncConnection, row: Any) -> str:
-            self._require_complete(row)
+            await _require_complete(connection, row)
             queued = await self._queue(connection, actor, row, Reason.HISTORICAL_RESYNC, IfRunning.QUEUE)
             return f"Historical re-sync: {queued[0].lower()}{queued[1:]}"
 
@@ -128,14 +128,6 @@ class RunningOperations(OperationsBase):
 
         return await self._each(actor, "resume", connector_ids, one)
 
-    @staticmethod
-    def _require_complete(row: Any) -> None:
-        """Raises: ConfigError: where the set-up cannot run."""
-        if not row.configuration_complete:
-            raise ConfigError(
-                f"Its set-up is incomplete: {row.incomplete_reason or 'a required field is missing'}.", remedy="Complete it first."
-            )
-
     async def _queue(self, connection: AsyncConnection, actor: Actor, row: Any, reason: Reason, if_running: IfRunning) -> str:
         busy = row.activity != Activity.IDLE
         blackout_ends = in_blackout(windows_from_text(row.blackout), self._clock.now())
@@ -183,3 +175,18 @@ class RunningOperations(OperationsBase):
         await take_due_streams(connection, row.id)
         await lifecycle.touch(connection, row.id, {"activity_reason": None, "due_since": None})
         return True
+
+
+async def _require_complete(connection: AsyncConnection, row: Any) -> None:
+    """Raises: ConfigError: where the set-up, or that of an end, cannot run."""
+    reason = None
+    if not row.configuration_complete:
+        reason = row.incomplete_reason or "a required field is missing"
+    else:
+        for end, table, endpoint_id in (("source", sources, row.source_id), ("destination", destinations, row.destination_id)):
+            statement = select(table.c.name, table.c.incomplete_reason).where(table.c.id == endpoint_id)
+            found = (await connection.execute(statement)).first()
+            if found is not None and found.incomplete_reason is not None:
+                reason = f"its {end} {found.name!r} is unfinished: {found.incomplete_reason}"
+    if reason is not None:
+        raise ConfigError(f"Its set-up is incomplete: {reason}.", remedy="Complete it first.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,15 +9,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, false, func, literal_column, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncterm.engine.connector_setup import anchor_of, schedule_of, stream_of
+from syncterm.engine.connector_setup import anchor_of, schedule_of
 from syncterm.engine.errors import ConfigError, ErrorClass
 from syncterm.engine.model import Activity, CheckResult, CredentialsState, EndpointKind, Outcome, PausedBy
 from syncterm.engine.queries import status_expressions as expressions
 from syncterm.engine.queries.endpoints import endpoint_rows
-from syncterm.engine.queries.rows import ConnectorCounts, ConnectorDetail, ConnectorQuery, ConnectorRow, StreamRow
+from syncterm.engine.queries.rows import ConnectorCounts, ConnectorDetail, ConnectorQuery, ConnectorRow
+from syncterm.engine.queries.streams import stream_rows
 from syncterm.engine.queries.schedules import schedule_facts
 from syncterm.engine.schedule import describe
-from syncterm.engine.schema import StreamSchema
 from syncterm.engine.status import (
     ConnectorFacts,
     ConnectorStatus,
@@ -29,7 +28,7 @@ from syncterm.engine.status import (
     job_status,
     sync_fails,
 )
-from syncterm.engine.store.tables import LIVE_CONNECTOR, SCANNED_LIVE_CONNECTOR, connectors, destinations, sources, streams
+from syncterm.engine.store.tables import LIVE_CONNECTOR, SCANNED_LIVE_CONNECTOR, connectors, destinations, sources
 from syncterm.engine.why import WhyFacts, why
 
 NEXT_FIRES = 5
@@ -357,16 +356,13 @@ async def connector_detail(
         return None
     row: Any = found
     schedule, anchor, offset = schedule_of(row), anchor_of(row), timedelta(milliseconds=row.offset_ms)
-    stream_rows = (
-        await connection.execute(select(streams).where(streams.c.connector_id == row.id).order_by(streams.c.position))
-    ).all()
     source = await endpoint_rows(connection, EndpointKind.SOURCE, now, row.source_id) if row.source_id else []
     destination = await endpoint_rows(connection, EndpointKind.DESTINATION, now, row.destination_id) if row.destination_id else []
     facts = facts_of(row)
     ahead = await schedule_facts(connection, row, now, NEXT_FIRES)
     return ConnectorDetail(
         row=connector_row(row),
-        streams=tuple(_stream_row(stream) for stream in stream_rows),
+        streams=await stream_rows(connection, row.id),
         source=next(iter(source), None),
         destination=next(iter(destination), None),
         schedule=schedule,
@@ -403,7 +399,7 @@ async def connector_detail(
         ),
         version=row.version,
         source_version=row.source_version,
-        incomplete_reason=row.incomplete_reason,
+        incomplete_reason=_incomplete_reason(row),
         schema_change=row.schema_change,
         schema_policy=row.schema_policy,
         reject_limit_count=row.reject_limit_count,
@@ -427,9 +423,3 @@ async def connector_detail(
 
 def _failure_message(row: Any, facts: ConnectorFacts) -> str | None:
     return _status_reason(row, facts, ConnectorStatus.BROKEN) if is_broken(facts) else None
-
-
-def _stream_row(row: Any) -> StreamRow:
-    schema = StreamSchema.from_text(row.schema) if row.schema else None
-    cursor = json.loads(row.cursor)["value"] if row.cursor else None
-    return StreamRow(stream_of(row), row.selected, schema.fields if schema else (), cursor, row.resync_requested)

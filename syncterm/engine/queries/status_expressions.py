@@ -17,8 +17,12 @@ T = TypeVar("T")
 
 
 def is_incomplete() -> ColumnElement[bool]:
-    """As `status.is_incomplete`."""
-    return or_(not_(_c.configuration_complete), _c.schema_change.is_not(None))
+    """As `status.is_incomplete`; never NULL."""
+    ends = (
+        column.in_(select(table.c.id).where(table.c.incomplete_reason.is_not(None)))
+        for column, table in ((_c.source_id, sources), (_c.destination_id, destinations))
+    )
+    return case((or_(not_(_c.configuration_complete), _c.schema_change.is_not(None), *ends), True), else_=False)
 
 
 def is_broken() -> ColumnElement[bool]:
