@@ -15,7 +15,7 @@ from syncterm.text import Glyphs, clean, fit
 from syncterm.widgets.filter_bar import FilterBar
 from syncterm.widgets.lines import Line, Lines
 from syncterm.widgets.row_view import RowView
-from syncterm.widgets.stream_tree import ColumnEntry, StreamEntry, StreamTree, describe_place
+from syncterm.widgets.stream_tree import StreamEntry, StreamTree, describe_place
 
 if TYPE_CHECKING:
     from textual.widget import Widget
@@ -104,17 +104,6 @@ def _stream_entry(stream: StreamRow) -> StreamEntry:
         target=config.target,
         row_filter=config.row_filter or "",
         note="re-sync asked for" if stream.resync_requested else "",
-        columns=tuple(
-            ColumnEntry(
-                name=field.name,
-                type=config.casts.get(field.name, str(field.type)),
-                native=field.native,
-                selected=config.columns is None or field.name in config.columns,
-                nullable=field.nullable,
-                cast_from=str(field.type) if field.name in config.casts else "",
-            )
-            for field in stream.fields
-        ),
     )
 
 

@@ -527,8 +527,10 @@ async def test_a_connector_in_detail(database: Database, queries: Queries) -> No
     assert detail.row == (await queries.connector_rows([connector]))[connector]
     assert [stream.config.name for stream in detail.streams] == ["zeta", "orders"]
     orders = detail.streams[1]
-    assert (orders.config.sync_mode, orders.fields, orders.cursor) == (SyncMode.INCREMENTAL_UPSERT, schema.fields, "7")
-    assert (detail.streams[0].selected, detail.streams[0].fields, detail.streams[0].cursor) == (False, (), None)
+    assert (orders.config.sync_mode, orders.cursor) == (SyncMode.INCREMENTAL_UPSERT, "7")
+    assert (detail.streams[0].selected, detail.streams[0].cursor) == (False, None)
+    assert await queries.stream_schema(connector, "orders") == schema
+    assert await queries.stream_schema(connector, "zeta") is None
     assert detail.source is not None
     assert detail.destination is not None
     assert (detail.source.id, detail.source.status, detail.destination.id) == (source, SourceStatus.LIVE, destination)

@@ -15,8 +15,8 @@ from syncterm.engine.model import Activity, CheckResult, CredentialsState, Endpo
 from syncterm.engine.queries import status_expressions as expressions
 from syncterm.engine.queries.endpoints import endpoint_rows
 from syncterm.engine.queries.rows import ConnectorCounts, ConnectorDetail, ConnectorQuery, ConnectorRow
-from syncterm.engine.queries.streams import stream_rows
 from syncterm.engine.queries.schedules import schedule_facts
+from syncterm.engine.queries.streams import stream_rows
 from syncterm.engine.schedule import describe
 from syncterm.engine.status import (
     ConnectorFacts,

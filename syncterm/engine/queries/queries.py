@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -17,6 +17,7 @@ from syncterm.engine.queries import endpoint_detail as _endpoints
 from syncterm.engine.queries import schema_changes as _schema_changes
 from syncterm.engine.queries import set_up
 from syncterm.engine.queries import status_expressions as expressions
+from syncterm.engine.queries import streams as _streams
 from syncterm.engine.queries import syncs as _syncs
 from syncterm.engine.queries.endpoints import endpoint_rows
 from syncterm.engine.queries.rows import (
@@ -36,10 +37,12 @@ from syncterm.engine.queries.rows import (
     SyncRow,
     TrendPoint,
 )
+from syncterm.engine.queries.streams import ConnectorStreams
 from syncterm.engine.queries.troubleshooting import Troubles, connector_troubles
 from syncterm.engine.schema import StreamSchema
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import audit_events, connectors, lease
+from syncterm.engine.stream_defaults import Suggestion
 
 
 class Queries:
@@ -89,6 +92,26 @@ class Queries:
         """A connector as its editors take it, with the version that it has; None where there is none."""
         async with self._database.read() as connection:
             return await set_up.connector_draft(connection, connector_id)
+
+    async def connector_streams(self, connector_id: str) -> ConnectorStreams | None:
+        """A connector's streams as its Schema tab edits them, without their columns; None where there is no such connector."""
+        async with self._database.read() as connection:
+            return await _streams.connector_streams(connection, connector_id)
+
+    async def stream_schema(self, connector_id: str, name: str) -> StreamSchema | None:
+        """The columns of one stream: as last applied, before the first sync as its source offers them; None where nobody knows."""
+        async with self._database.read() as connection:
+            return await _streams.stream_schema(connection, connector_id, name)
+
+    async def stream_suggestions(self, source_id: str) -> Mapping[str, Suggestion]:
+        """The keys and cursors that a source's catalog suggests, by stream."""
+        async with self._database.read() as connection:
+            return await _streams.stream_suggestions(connection, source_id)
+
+    async def streams_with_column(self, connector_id: str, text: str) -> frozenset[str]:
+        """The streams that have a column whose name or type contains the text, upper and lower case alike (ASCII)."""
+        async with self._database.read() as connection:
+            return await _streams.streams_with_column(connection, connector_id, text)
 
     async def source_streams(self, source_id: str) -> tuple[CatalogEntry, ...]:
         """What a source offered at its last discovery, in its order; empty where nobody has looked yet."""

@@ -27,7 +27,6 @@ from syncterm.engine.model import (
     SyncState,
     Trigger,
 )
-from syncterm.engine.schema import Field
 from syncterm.engine.schema_difference import CLASS_WORDS, ChangeClass, Entry
 from syncterm.engine.status import ConnectorStatus, JobStatus, LogStatus, SourceStatus, SyncStatus
 
@@ -123,8 +122,6 @@ class StreamRow:
 
     config: StreamConfig
     selected: bool
-    fields: tuple[Field, ...]
-    """From the schema that was last approved or applied; empty before the first sync."""
     cursor: str | None
     """How far it has been read, as the source wrote it."""
     resync_requested: bool

@@ -1,0 +1,141 @@
+"""The streams of one connector for its Schema tab: a list of thousands without columns, the columns of one, a search in all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from syncterm.engine import source_catalog
+from syncterm.engine.connector_setup import stream_of
+from syncterm.engine.drafts import CatalogEntry, ConnectorDraft
+from syncterm.engine.model import StreamConfig
+from syncterm.engine.queries.rows import StreamRow
+from syncterm.engine.queries.set_up import connector_draft, source_streams
+from syncterm.engine.schema import StreamSchema
+from syncterm.engine.store.tables import catalog_streams, connectors, streams
+from syncterm.engine.stream_defaults import Suggestion, suggest_from_document
+
+PIECE = 200
+"""Rows that become objects between two turns of the loop: a few milliseconds."""
+
+_columns = [column for column in streams.c if column.name not in ("schema", "schema_fingerprint")]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorStreams:
+    """A connector's streams as an editor takes them."""
+
+    draft: ConnectorDraft
+    """What is saved, with the selected streams."""
+    unselected: tuple[StreamConfig, ...]
+    """Set-ups that are kept of streams that are not selected."""
+    entries: tuple[CatalogEntry, ...]
+    """What the source offered at its last discovery."""
+    cursors: Mapping[str, str]
+    """Stream → how far it has been read, as the source wrote it; those that have been."""
+    resyncs: frozenset[str]
+    """Streams of which everything is read again at the next sync."""
+
+
+async def connector_streams(connection: AsyncConnection, connector_id: str) -> ConnectorStreams | None:
+    """See `Queries.connector_streams`."""
+    draft = await connector_draft(connection, connector_id)
+    if draft is None:
+        return None
+    statement = (
+        select(*_columns).where(streams.c.connector_id == connector_id, streams.c.selected.is_(False)).order_by(streams.c.position)
+    )
+    unselected: list[StreamConfig] = []
+    for piece in (await connection.execute(statement)).partitions(PIECE):
+        unselected += map(stream_of, piece)
+        await asyncio.sleep(0)
+    remembered = select(streams.c.name, streams.c.cursor, streams.c.resync_requested).where(
+        streams.c.connector_id == connector_id, streams.c.cursor.is_not(None) | streams.c.resync_requested
+    )
+    cursors: dict[str, str] = {}
+    resyncs: set[str] = set()
+    for name, cursor, resync in await connection.execute(remembered):
+        if resync:
+            resyncs.add(name)
+        if cursor is not None and (value := json.loads(cursor)["value"]) is not None:
+            cursors[name] = value
+    entries = await source_streams(connection, draft.source_id) if draft.source_id is not None else ()
+    return ConnectorStreams(draft, tuple(unselected), entries, cursors, frozenset(resyncs))
+
+
+async def stream_rows(connection: AsyncConnection, connector_id: str) -> tuple[StreamRow, ...]:
+    """The streams that a connector has a set-up of, without their columns."""
+    rows: list[StreamRow] = []
+    statement = select(*_columns).where(streams.c.connector_id == connector_id).order_by(streams.c.position)
+    for piece in (await connection.execute(statement)).partitions(PIECE):
+        rows += map(_stream_row, piece)
+        await asyncio.sleep(0)
+    return tuple(rows)
+
+
+def _stream_row(row: Any) -> StreamRow:
+    cursor = json.loads(row.cursor)["value"] if row.cursor else None
+    return StreamRow(stream_of(row), row.selected, cursor, row.resync_requested)
+
+
+async def stream_schema(connection: AsyncConnection, connector_id: str, name: str) -> StreamSchema | None:
+    """See `Queries.stream_schema`."""
+    applied = select(streams.c.schema).where(streams.c.connector_id == connector_id, streams.c.name == name)
+    text = (await connection.execute(applied)).scalar()
+    if text is None:
+        source_id = (await connection.execute(select(connectors.c.source_id).where(connectors.c.id == connector_id))).scalar()
+        return await source_catalog.load_stream(connection, source_id, name) if source_id is not None else None
+    # 10,000 columns take a while to read.
+    return await asyncio.to_thread(StreamSchema.from_text, text) if len(text) > _LONG_TEXT else StreamSchema.from_text(text)
+
+
+_LONG_TEXT = 10_000  # characters: about 2 ms
+
+
+async def stream_suggestions(connection: AsyncConnection, source_id: str) -> Mapping[str, Suggestion]:
+    """See `Queries.stream_suggestions`."""
+    statement = select(catalog_streams.c.name, catalog_streams.c.schema).where(catalog_streams.c.source_id == source_id)
+    found: dict[str, Suggestion] = {}
+    for piece in (await connection.execute(statement)).partitions(PIECE):
+        found |= await asyncio.to_thread(_suggestions, [(name, text) for name, text in piece])
+    return found
+
+
+def _suggestions(piece: Iterable[tuple[str, str]]) -> dict[str, Suggestion]:
+    return {name: suggest_from_document(json.loads(text)) for name, text in piece}
+
+
+async def streams_with_column(connection: AsyncConnection, connector_id: str, text: str) -> frozenset[str]:
+    """See `Queries.streams_with_column`."""
+    source_id = (await connection.execute(select(connectors.c.source_id).where(connectors.c.id == connector_id))).scalar()
+    # The text as JSON spells it; whether it is in a name is looked at then.
+    spelled = json.dumps(text)[1:-1]
+    statements: tuple[Select[Any], ...] = (
+        select(catalog_streams.c.name, catalog_streams.c.schema).where(
+            catalog_streams.c.source_id == source_id, catalog_streams.c.schema.icontains(spelled, autoescape=True)
+        ),
+        select(streams.c.name, streams.c.schema).where(
+            streams.c.connector_id == connector_id, streams.c.schema.icontains(spelled, autoescape=True)
+        ),
+    )
+    found: set[str] = set()
+    for statement in statements:
+        for piece in (await connection.execute(statement)).partitions(PIECE):
+            found |= await asyncio.to_thread(_having, [(name, schema) for name, schema in piece], text.casefold())
+    return frozenset(found)
+
+
+def _having(piece: Iterable[tuple[str, str]], needle: str) -> set[str]:
+    return {
+        name
+        for name, text in piece
+        if any(
+            needle in part.casefold() for column, type_, _, native in json.loads(text)["fields"] for part in (column, type_, native)
+        )
+    }
