@@ -17,9 +17,10 @@ class IfRunning(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OperationResult:
-    """What an operation did with one connector."""
+    """What an operation did with one connector, source or destination."""
 
     connector_id: str
+    """Its id, also where it is a source or a destination."""
     name: str
     done: bool
     message: str

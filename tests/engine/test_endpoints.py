@@ -242,3 +242,71 @@ connectors:
     detail = await bench.engine.queries.connector("c")
     assert detail is not None
     assert "Database file is missing" in detail.why
+
+
+async def connected(bench: Workbench, folder: Path) -> tuple[str, str]:
+    """A connector "c" on a source and a destination; the ids of these."""
+    await bench.apply(f"""
+version: 1
+sources: {{made-up: {{type: sqlite, config: {{path: {folder}/a.db}}}}}}
+destinations: {{out: {{type: sqlite, config: {{path: {folder}/b.db}}}}}}
+connectors:
+  c: {{source: made-up, destination: out, streams: [{{name: t, sync_mode: replace}}]}}
+""")
+    return (await bench.engine.queries.sources())[0].id, (await bench.engine.queries.destinations())[0].id
+
+
+async def test_what_a_connector_uses_cannot_be_deleted(bench: Workbench, tmp_path: Path) -> None:
+    source_id, destination_id = await connected(bench, tmp_path)
+    for kind, endpoint_id in ((SOURCE, source_id), (DESTINATION, destination_id)):
+        deletion = await bench.engine.operations.delete_endpoints(ADMINISTRATOR, kind, [endpoint_id])
+        (result,) = deletion.results
+        assert not result.done
+        assert result.message.startswith("1 connector uses it: 'c'.")
+        assert await bench.engine.queries.endpoint_draft(kind, endpoint_id) is not None
+
+
+async def test_deletions_of_all_kinds_are_undone_by_the_same_operation(bench: Workbench, tmp_path: Path) -> None:
+    source_id, destination_id = await connected(bench, tmp_path)
+    operations, queries = bench.engine.operations, bench.engine.queries
+    connector_id = await bench.id_of("c")
+    deletions = [
+        await operations.delete(ADMINISTRATOR, [connector_id]),
+        await operations.delete_endpoints(ADMINISTRATOR, SOURCE, [source_id]),
+        await operations.delete_endpoints(ADMINISTRATOR, DESTINATION, [destination_id]),
+    ]
+    assert all(result.done for deletion in deletions for result in deletion.results)
+    assert (await queries.sources(), await queries.destinations()) == ([], [])
+    for deletion in reversed(deletions):
+        (result,) = await operations.undo(ADMINISTRATOR, deletion.token)
+        assert (result.done, result.message) == (True, "Restored.")
+    assert [row.name for row in (*await queries.sources(), *await queries.destinations())] == ["made-up", "out"]
+    assert (await bench.row("c")).source_name == "made-up"
+    with pytest.raises(ConfigError, match="cannot be undone any more"):
+        await operations.undo(ADMINISTRATOR, deletions[0].token)
+    trail = await queries.audit(source_id)
+    assert [row.operation for row in trail] == ["undo", "delete_endpoints", "apply: create"]
+
+
+async def test_what_stands_in_the_way_of_an_undo_is_named_and_it_can_be_tried_again(bench: Workbench, tmp_path: Path) -> None:
+    source_id, _ = await connected(bench, tmp_path)
+    operations = bench.engine.operations
+    connector = await operations.delete(ADMINISTRATOR, [await bench.id_of("c")])
+    source = await operations.delete_endpoints(ADMINISTRATOR, SOURCE, [source_id])
+    (refused,) = await operations.undo(ADMINISTRATOR, connector.token)
+    assert not refused.done
+    assert "Its source 'made-up' was deleted meanwhile." in refused.message
+    other = await save(bench, EndpointDraft(SOURCE, "sqlite", "made-up", {"path": f"{tmp_path}/c.db"}), ADMINISTRATOR)
+    (refused,) = await operations.undo(ADMINISTRATOR, source.token)
+    assert "Rename the other source first." in refused.message
+    await operations.delete_endpoints(ADMINISTRATOR, SOURCE, [other.id])
+    for deletion in (source, connector):
+        (result,) = await operations.undo(ADMINISTRATOR, deletion.token)
+        assert result.done, result.message
+
+
+async def test_somebody_else_s_is_not_deleted(bench: Workbench) -> None:
+    saved = await save(bench, postgres())
+    (result,) = (await bench.engine.operations.delete_endpoints(BOB, SOURCE, [saved.id, saved.id])).results
+    assert (result.done, result.message) == (False, "It belongs to another user.")
+    assert await bench.engine.queries.endpoint_draft(SOURCE, saved.id) is not None

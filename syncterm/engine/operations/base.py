@@ -12,9 +12,10 @@ from syncterm.engine import audit
 from syncterm.engine.adapter_factory import AdapterFactory
 from syncterm.engine.authorisation import may_manage
 from syncterm.engine.clock import Clock
+from syncterm.engine.endpoint_writing import TABLES
 from syncterm.engine.errors import ConfigError, NotAllowedError
-from syncterm.engine.events import Change, changed
-from syncterm.engine.model import Actor
+from syncterm.engine.events import EVERYTHING, Change, changed
+from syncterm.engine.model import Actor, EndpointKind
 from syncterm.engine.operation_results import OperationResult
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import connectors
@@ -50,20 +51,26 @@ class OperationsBase:
         self,
         actor: Actor,
         name: str,
-        connector_ids: Sequence[str],
+        ids: Sequence[str],
         one: Callable[[AsyncConnection, Any], Awaitable[str]],
         *,
         deleted: bool = False,
+        kind: EndpointKind | None = None,
     ) -> tuple[OperationResult, ...]:
-        """Do `one` for each connector, in pieces; each done or refused with a message, each in the audit trail."""
+        """Do `one` for each connector, in pieces; each done or refused with a message, each in the audit trail.
+
+        Args:
+            deleted: whether it is for those that are deleted, instead of those that are not.
+            kind: sources or destinations instead of connectors.
+        """
         results: list[OperationResult] = []
-        ids = list(dict.fromkeys(connector_ids))
+        ids = list(dict.fromkeys(ids))
         for start in range(0, len(ids), 100):
             async with self._database.write() as connection:
-                for connector_id in ids[start : start + 100]:
-                    results.append(await self._one(connection, actor, name, connector_id, one, deleted=deleted))
+                for object_id in ids[start : start + 100]:
+                    results.append(await self._one(connection, actor, name, object_id, one, deleted=deleted, kind=kind))
         order = name in ("delete", "undo")
-        await self._told(changed((result.connector_id for result in results), order=order))
+        await self._told(changed((result.connector_id for result in results), order=order) if kind is None else EVERYTHING)
         return tuple(results)
 
     async def _one(
@@ -71,14 +78,16 @@ class OperationsBase:
         connection: AsyncConnection,
         actor: Actor,
         name: str,
-        connector_id: str,
+        object_id: str,
         one: Callable[[AsyncConnection, Any], Awaitable[str]],
         *,
         deleted: bool,
+        kind: EndpointKind | None,
     ) -> OperationResult:
-        row = (await connection.execute(select(connectors).where(connectors.c.id == connector_id))).first()
+        table = connectors if kind is None else TABLES[kind]
+        row = (await connection.execute(select(table).where(table.c.id == object_id))).first()
         if row is None or (row.deleted_at is None) is deleted:
-            return OperationResult(connector_id, connector_id, False, "It does not exist any more.")
+            return OperationResult(object_id, object_id, False, "It does not exist any more.")
         refused = not may_manage(actor, row.created_by)
         message = "It belongs to another user."
         done = False
@@ -93,7 +102,7 @@ class OperationsBase:
                 connection,
                 actor=actor,
                 operation=name,
-                object_type="connector",
+                object_type=kind or "connector",
                 object_id=row.id,
                 object_name=row.name,
                 after={"result": message},

@@ -160,7 +160,7 @@ class EndpointOperations(OperationsBase):
         if draft.id is None:
             return None
         async with self._database.read() as connection:
-            row = await self._existing(connection, draft)
+            row = await self._row(connection, draft)
         if not may_manage(actor, row.created_by):
             async with self._database.write() as connection:
                 await audit.record(
@@ -177,9 +177,11 @@ class EndpointOperations(OperationsBase):
         return row
 
     async def _existing(self, connection: AsyncConnection, draft: EndpointDraft) -> Any | None:
-        """The row that a draft is of; None for a new one. Raises: ConfigError: where it is gone, or of another type."""
-        if draft.id is None:
-            return None
+        """The row that a draft is of; None for a new one. Raises: ConfigError: as `_row`."""
+        return None if draft.id is None else await self._row(connection, draft)
+
+    async def _row(self, connection: AsyncConnection, draft: EndpointDraft) -> Any:
+        """Raises: ConfigError: where it is gone, or of another type."""
         table = TABLES[draft.kind]
         row = (await connection.execute(select(table).where(table.c.id == draft.id, table.c.deleted_at.is_(None)))).first()
         if row is None:
