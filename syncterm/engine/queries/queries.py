@@ -8,10 +8,12 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from syncterm.engine import source_catalog
+from syncterm.engine.advice import Advice
 from syncterm.engine.clock import Clock
 from syncterm.engine.drafts import CatalogEntry, ConfigDifference, ConnectorDraft, EndpointDraft
 from syncterm.engine.lease import Lease
 from syncterm.engine.model import EndpointKind, Outcome
+from syncterm.engine.queries import advice as _advice
 from syncterm.engine.queries import connectors as _connectors
 from syncterm.engine.queries import endpoint_detail as _endpoints
 from syncterm.engine.queries import schema_changes as _schema_changes
@@ -139,6 +141,11 @@ class Queries:
             holder = self._watch.describe((await connection.execute(select(lease))).first())
             runs = holder is not None and holder.alive
             return await connector_troubles(connection, connector_id, self._clock.now(), why=detail.why, engine_runs=runs)
+
+    async def schedule_advice(self, connector_id: str) -> tuple[Advice, ...]:
+        """What its history advises about a connector's schedule, the most important first; empty with little history."""
+        async with self._database.read() as connection:
+            return await _advice.schedule_advice(connection, connector_id, self._clock.now())
 
     # Syncs --------------------------------------------------------------------------------------------------------------------
 
