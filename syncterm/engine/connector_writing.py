@@ -54,6 +54,7 @@ _COLUMNS = (
 )
 """Columns of `streams` that a person sets."""
 _DUE_COLUMNS = ("anchor_at", "offset_ms", "next_fire_at", "due_since")
+_SELECTED_AT = _COLUMNS.index("selected")
 _SCHEDULE_AT = _COLUMNS.index("schedule_kind")
 _SHOWN_COLUMNS = tuple(name for name in _COLUMNS if name not in ("position", "selected"))
 
@@ -243,7 +244,7 @@ async def _write_streams(
     *,
     other_source: bool,
 ) -> None:
-    """Select exactly these streams; what is remembered of a stream that stays (schema, cursor) stays."""
+    """Select exactly these streams; what is remembered of a stream (set-up, schema, cursor) stays, selected or not."""
     known = await _known_streams(connection, written.id)
     added: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
@@ -268,8 +269,13 @@ async def _write_streams(
     if other_source:
         forget = {"schema": None, "schema_fingerprint": None}
         await connection.execute(update(streams).where(streams.c.connector_id == written.id).values(**forget))
-    for names in _pieces(list(known)):
-        await connection.execute(delete(streams).where(streams.c.connector_id == written.id, streams.c.name.in_(names)))
+    left = [name for name, stream in known.items() if stream.set_up[_SELECTED_AT] or other_source]
+    for names in _pieces(left):
+        theirs = (streams.c.connector_id == written.id) & streams.c.name.in_(names)
+        if other_source:
+            await connection.execute(delete(streams).where(theirs))
+        else:  # a stream that is selected again has the set-up that it had
+            await connection.execute(update(streams).where(theirs).values(selected=False))
         for name in names:
             _note_stream(written, name, known[name].set_up, None)
     _shorten_audit(written)
