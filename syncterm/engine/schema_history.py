@@ -129,7 +129,8 @@ async def keep_settlement(
     if (
         open_change is not None
         and open_change.state is ChangeState.WAITING
-        and (open_change.fingerprint, open_change.keys) == (common["fingerprint"], keys)
+        and open_change.fingerprint == common["fingerprint"]
+        and open_change.keys == keys
     ):
         await _refresh(connection, open_change, settlement, settlement.waiting)
         return True
