@@ -118,7 +118,7 @@ def _interval(schedule: Schedule, syncs: Sequence[SyncFigures]) -> timedelta | N
     if schedule.kind is ScheduleKind.INTERVAL:
         return schedule.every
     gaps = sorted(later.started_at - earlier.started_at for earlier, later in pairwise(syncs))
-    return gaps[len(gaps) // 2] if gaps and schedule.kind is ScheduleKind.CRON else None
+    return max(gaps[len(gaps) // 2], INTERVALS[0]) if gaps and schedule.kind is ScheduleKind.CRON else None
 
 
 def _takes_long(every: timedelta, succeeded: Sequence[SyncFigures]) -> Advice | None:
