@@ -61,10 +61,12 @@ async def apply_document(
         return plan(document, await export_document(database, key_path), prune=prune)
     async with database.write() as connection:
         changes = plan(document, await _current(connection, key_path), prune=prune)
-        change_order = (change for change in changes.changes if change.kind is not ChangeKind.UNCHANGED)
         applying = _Applying(connection, clock.now(), key_path, actor, document)
-        for change in change_order:
-            await applying.apply(change)
+        for change in changes.changes:
+            if change.kind is not ChangeKind.UNCHANGED:
+                await applying.apply(change)
+            elif change.object is ObjectKind.CONNECTOR:
+                await applying.refresh(change)
     return changes
 
 
@@ -129,6 +131,25 @@ class _Applying:
             object_name=change.name,
             before={path: before for path, (before, _) in fields.items()},
             after={path: after for path, (_, after) in fields.items()},
+            now=self._now,
+        )
+
+    async def refresh(self, change: ObjectChange) -> None:
+        """Let a connector that the document holds unchanged use its source as the document has it, where the actor may."""
+        row = await self._row(connectors, change.name)
+        source = await self._row(sources, self._document.connectors[change.name].source)
+        if row.source_version in (None, source.version) or not may_manage(self._actor, row.created_by):
+            return
+        await lifecycle.touch(self._connection, row.id, {"source_version": source.version})
+        await audit.record(
+            self._connection,
+            actor=self._actor,
+            operation="apply: refresh",
+            object_type="connector",
+            object_id=row.id,
+            object_name=row.name,
+            before={"source_version": row.source_version},
+            after={"source_version": source.version},
             now=self._now,
         )
 

@@ -187,6 +187,6 @@ async def _endpoint(connection: AsyncConnection, kind: EndpointKind, endpoint_id
         raise ConfigError(f"The {kind} {row.name!r} is unfinished: {row.incomplete_reason}.", remedy="Complete it first.")
     if kind is EndpointKind.DESTINATION:
         return Endpoint(row.id, row.name, row.type, json.loads(row.config), row.version)
-    config, version = await applied_config(connection, SOURCES_GROUP, row, connector.source_version)
+    config, version = await applied_config(connection, row, connector.source_version)
     same = version == row.version or not changed_account_fields(SOURCES_GROUP, row.type, config, json.loads(row.config))
     return Endpoint(row.id, row.name, row.type, config, version, same)

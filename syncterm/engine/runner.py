@@ -25,6 +25,7 @@ from syncterm.engine.failpoint import reach
 from syncterm.engine.lifecycle import Ending
 from syncterm.engine.model import Activity, Cursor, LogLevel, Outcome, StreamResult
 from syncterm.engine.retry import LIMITS, Attempts, decide_retry, is_transient
+from syncterm.engine.source_versions import leads_to_present_account
 from syncterm.engine.store.tables import connectors
 
 logger = logging.getLogger(__name__)
@@ -209,11 +210,15 @@ def _summary(results: Sequence[StreamResult], notes: Sequence[str]) -> str:
 
 
 async def _note_credentials(connection: AsyncConnection, connector_id: str, ending: Ending, now: datetime) -> None:
-    """A sync that succeeded proves the credentials of both ends; one that an end refused disproves that end's."""
-    row = (
-        await connection.execute(select(connectors.c.source_id, connectors.c.destination_id).where(connectors.c.id == connector_id))
-    ).one()
+    """A sync that succeeded proves the credentials of both ends; one that an end refused disproves that end's.
+
+    A connector on an older version of its source that leads to another account says nothing of the present one.
+    """
+    columns = (connectors.c.source_id, connectors.c.source_version, connectors.c.destination_id)
+    row = (await connection.execute(select(*columns).where(connectors.c.id == connector_id))).one()
     for end, endpoint_id in (("source", row.source_id), ("destination", row.destination_id)):
+        if end == "source" and not await leads_to_present_account(connection, row.source_id, row.source_version):
+            continue
         if ending.outcome is Outcome.SUCCESS:
             await credentials.accepted(connection, end, endpoint_id, now)
         elif ending.refused_by == end:

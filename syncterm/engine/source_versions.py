@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncterm.engine.adapters import AdapterConfig
+from syncterm.engine.adapters import SOURCES_GROUP, AdapterConfig
 from syncterm.engine.config_check import title_of
 from syncterm.engine.document_config import complete_config, fields_of, load_adapter
 from syncterm.engine.document_plan import flatten
@@ -23,7 +23,7 @@ from syncterm.engine.drafts import ConfigDifference
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.redaction import MASK
 from syncterm.engine.secrets import FieldPath, is_reference, is_secret
-from syncterm.engine.store.tables import source_versions
+from syncterm.engine.store.tables import source_versions, sources
 
 # Secrets beside configuration -----------------------------------------------------------------------------------------------
 
@@ -178,7 +178,19 @@ async def keep_version(
         await connection.execute(insert(source_versions).values(values))
 
 
-async def applied_config(connection: AsyncConnection, group: str, row: Any, version: int | None) -> tuple[dict[str, Any], int]:
+async def leads_to_present_account(connection: AsyncConnection, source_id: str | None, version: int | None) -> bool:
+    """Whether a version of a source has the account of the present one. True where there is nothing to compare."""
+    row = (await connection.execute(select(sources).where(sources.c.id == source_id))).first()
+    if row is None or version in (None, row.version):
+        return True
+    statement = select(source_versions.c.config).where(
+        source_versions.c.source_id == source_id, source_versions.c.version == version
+    )
+    text = (await connection.execute(statement)).scalar()
+    return text is None or not changed_account_fields(SOURCES_GROUP, row.type, json.loads(text), json.loads(row.config))
+
+
+async def applied_config(connection: AsyncConnection, row: Any, version: int | None) -> tuple[dict[str, Any], int]:
     """The configuration that a connector uses which applied `version` of a source, and that version; secrets still sealed.
 
     Args:
@@ -191,13 +203,18 @@ async def applied_config(connection: AsyncConnection, group: str, row: Any, vers
     present: dict[str, Any] = json.loads(row.config)
     if version is None or version == row.version:
         return present, row.version
-    statement = select(source_versions.c.config).where(source_versions.c.source_id == row.id, source_versions.c.version == version)
-    text = (await connection.execute(statement)).scalar()
+    text = await _version_text(connection, row.id, version)
     if text is None:
         raise ConfigError(f"Version {version} of the source {row.name!r} is not in the store.", remedy="Refresh the connector.")
     config: dict[str, Any] = json.loads(text)
-    fields = fields_of(group, row.type)
-    if not fields or changed_account_fields(group, row.type, config, present):
+    fields = fields_of(SOURCES_GROUP, row.type)
+    if not fields or changed_account_fields(SOURCES_GROUP, row.type, config, present):
         return config, version
     laid: dict[str, Any] = with_secrets_of(config, present, fields)
     return laid, version
+
+
+async def _version_text(connection: AsyncConnection, source_id: str, version: int | None) -> str | None:
+    this_one = (source_versions.c.source_id == source_id, source_versions.c.version == version)
+    text: str | None = (await connection.execute(select(source_versions.c.config).where(*this_one))).scalar()
+    return text

@@ -62,7 +62,7 @@ async def version_difference(connection: AsyncConnection, connector_id: str) -> 
     row = await _live_row(connection, EndpointKind.SOURCE, version.source_id) if version is not None else None
     if version is None or row is None or version.source_version in (None, row.version):
         return ()
-    before, _ = await applied_config(connection, SOURCES_GROUP, row, version.source_version)
+    before, _ = await applied_config(connection, row, version.source_version)
     after: dict[str, Any] = json.loads(row.config)
     masked = (masked_config(SOURCES_GROUP, row.type, config) for config in (before, after))
     return differences(SOURCES_GROUP, row.type, *masked)
