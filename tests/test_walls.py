@@ -14,8 +14,8 @@ import syncterm
 PACKAGE = Path(syncterm.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = {
-    "screens": {"engine", "screens", "widgets", "text", "actions", "settings", "themes"},
-    "widgets": {"widgets", "text", "engine.model", "engine.status", "engine.queries", "engine.schedule", "actions"},
+    "screens": {"engine", "screens", "widgets", "text", "actions", "settings", "themes", "setup_form"},
+    "widgets": {"widgets", "text", "setup_form", "engine.model", "engine.status", "engine.queries", "engine.schedule", "actions"},
     "engine": {"engine"},
 }
 """Folder → what of syncterm its modules may import."""

@@ -119,6 +119,12 @@ def adapter_types(group: str) -> tuple[str, ...]:
     return tuple(sorted(_entry_points(group)))
 
 
+def adapter_package(group: str, type_: str) -> str:
+    """The name of the distribution that registered a type; empty where none is known."""
+    entry = _entry_points(group).get(type_)
+    return entry.dist.name if entry is not None and entry.dist is not None else ""
+
+
 def adapter_class(group: str, type_: str) -> type[Any]:
     """The adapter class of a type id.
 

@@ -1,11 +1,9 @@
-"""The connection test of a connector, step by step as it happens, for both ends; then what was found, why, and what to do next."""
+"""The connection test in a dialog, step by step as it happens: of both ends of a connector, or of one source or destination."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
-from time import monotonic
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events, work
@@ -15,130 +13,66 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
-from syncterm.engine.errors import SynctermError
-from syncterm.engine.model import Actor, CheckReport, CheckResult, CheckStep
-from syncterm.screens.connector_summary import type_title, wrapped
-from syncterm.text import Glyphs, clean, clip, countdown, duration, fit, width
-from syncterm.widgets.lines import Line, Lines
+from syncterm.engine.errors import ConfigError, SynctermError
+from syncterm.engine.model import Actor, CheckReport, CheckResult, CheckStep, EndpointKind
+from syncterm.screens.connector_summary import type_title
+from syncterm.text import Glyphs, clean, clip, countdown
+from syncterm.widgets.check_steps import TICK, CheckSteps, EndProgress, KeyLabel, Phase
 
 if TYPE_CHECKING:
     from syncterm.engine.engine import Engine
     from syncterm.engine.host import EngineHost
     from syncterm.screens.dashboard import Dashboard
 
-TICK = 1.0
-"""Seconds between two looks at the time that is left."""
-DURATION_CELLS = 8
-TITLE_CELLS = 24
-REPORT_LINES = 6
+Told = Callable[[str, CheckStep], None]
 
 
-class Phase(StrEnum):
-    """Where a test is."""
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is tested."""
 
-    RUNNING = "running"
-    DONE = "done"
-    CANCELLED = "cancelled"
-
-
-@dataclass(slots=True)
-class EndProgress:
-    """One end of the connector and the steps that have ended."""
-
-    title: str
-    """Source or Destination."""
-    system: str = ""
-    name: str = ""
-    steps: list[CheckStep] = field(default_factory=list)
+    ends: tuple[str, ...]
+    """`source`, `destination`: the ends, in the order in which they are tested."""
+    describe: Callable[[Engine], Awaitable[tuple[str, tuple[tuple[str | None, str], ...]] | None]]
+    """Its name, and type and name of each end."""
+    test: Callable[[Engine, Told], Awaitable[CheckReport]]
 
 
-REMEDIES: Mapping[CheckResult, str] = {
-    CheckResult.AUTHENTICATION_FAILED: "Correct the credentials, then test again (r).",
-    CheckResult.TIMEOUT: "Check address, port and firewall, then test again (r).",
-    CheckResult.PERMISSION_DENIED: "Grant the missing right, then test again (r).",
-    CheckResult.FAILED: "Correct the set-up, then test again (r).",
-}
-"""What to do next where the adapter names nothing more precise."""
+def of_connector(actor: Actor, connector_id: str) -> Subject:
+    """Both ends of a connector."""
+
+    async def describe(engine: Engine) -> tuple[str, tuple[tuple[str | None, str], ...]] | None:
+        detail = await engine.queries.connector(connector_id)
+        if detail is None:
+            return None
+        row = detail.row
+        return row.name, ((row.source_type, row.source_name or ""), (row.destination_type, row.destination_name or ""))
+
+    async def test(engine: Engine, told: Told) -> CheckReport:
+        return await engine.operations.test_connection(actor, connector_id, lambda end, step: told(str(end), step))
+
+    return Subject(("source", "destination"), describe, test)
 
 
-def check_lines(
-    ends: Sequence[EndProgress], phase: Phase, report: CheckReport | None, waited: float, cells: int, symbols: Glyphs
-) -> tuple[Line, ...]:
-    """The steps of both ends and, once it is over, the result with its cause and its remedy."""
-    lines: list[Line] = []
-    present = len(ends) - 1 if ends and ends[-1].steps else 0
-    for index, end in enumerate(ends):
-        lines.append(_end_line(end, cells, symbols))
-        lines.extend(_step_line(step, cells, symbols) for step in end.steps)
-        if phase is Phase.RUNNING and index == present:
-            lines.append(((f"   {symbols.running} ", "$text-accent"), (f"working, {waited:.0f} s", "$text-accent")))
-        elif report is not None and report.cause.startswith(end.title):
-            if not end.steps or end.steps[-1].passed:
-                lines.append(((f"   {symbols.cross} {'went no further' if end.steps else 'could not begin'}", "$text-error"),))
-        elif not end.steps:
-            word = "waits" if phase is Phase.RUNNING else "not tested"
-            lines.append(((f"   {symbols.waiting} {word}", "dim"),))
-        lines.append(())
-    return (*lines, *_result_lines(phase, report, cells, symbols))
+def of_endpoint(actor: Actor, kind: EndpointKind, endpoint_id: str) -> Subject:
+    """One source or destination, as it is stored."""
 
+    async def describe(engine: Engine) -> tuple[str, tuple[tuple[str | None, str], ...]] | None:
+        draft = await engine.queries.endpoint_draft(kind, endpoint_id)
+        return (draft.name, ((draft.type, draft.name),)) if draft is not None else None
 
-def _end_line(end: EndProgress, cells: int, symbols: Glyphs) -> Line:
-    name = fit(clean(end.name, limit=500), max(1, cells - 13 - width(clean(end.system)) - 2), ellipsis=symbols.ellipsis)
-    return ((f" {fit(end.title, 12)}", "bold"), (f"{clean(end.system)}  ", "dim"), (name.rstrip(), "$primary bold"))
+    async def test(engine: Engine, told: Told) -> CheckReport:
+        draft = await engine.queries.endpoint_draft(kind, endpoint_id)
+        if draft is None:
+            raise ConfigError(f"The {kind} does not exist any more.", remedy="It was deleted meanwhile.")
+        return await engine.operations.test_endpoint(actor, draft, lambda step: told(str(kind), step))
 
-
-def _step_line(step: CheckStep, cells: int, symbols: Glyphs) -> Line:
-    glyph, style = (symbols.check, "$text-success") if step.passed else (symbols.cross, "$text-error")
-    room = max(1, cells - 5 - TITLE_CELLS - DURATION_CELLS - 2)
-    return (
-        (f"   {glyph} ", style),
-        (fit(clean(step.title), TITLE_CELLS, ellipsis=symbols.ellipsis), "" if step.passed else style),
-        (fit(duration(step.seconds), DURATION_CELLS, "right"), "dim"),
-        (f"  {clip(clean(step.detail, limit=500), room, symbols.ellipsis)}", "dim"),
-    )
-
-
-def _result_lines(phase: Phase, report: CheckReport | None, cells: int, symbols: Glyphs) -> tuple[Line, ...]:
-    if phase is Phase.CANCELLED:
-        return (((f" {symbols.disabled} The test was cancelled.", "dim bold"),),)
-    if report is None:
-        return ()
-    working = report.result is CheckResult.WORKING
-    tone = "$text-success" if working else "$text-error"
-    lines: list[Line] = [((f" {symbols.check if working else symbols.cross} {report.result}", f"{tone} bold"),)]
-    for text, style in ((report.cause, ""), (report.remedy or REMEDIES.get(report.result, ""), "dim")):
-        if text:
-            lines.extend(((f"   {line}", style),) for line in wrapped(text, cells - 4, REPORT_LINES, symbols.ellipsis))
-    return tuple(lines)
-
-
-class KeyLabel(Static):
-    """A key and what it does; a click does it."""
-
-    DEFAULT_CSS = """
-    KeyLabel {
-        width: auto;
-        height: 1;
-        padding: 0 1;
-        margin-right: 1;
-        background: $panel;
-        &:hover { background: $primary 30%; }
-    }
-    """
-
-    def __init__(self, key: str, title: str, action: str) -> None:
-        super().__init__(Content.assemble((key, "bold $primary"), f" {title}"))
-        self._action = action
-
-    async def on_click(self, event: events.Click) -> None:
-        event.stop()
-        await self.screen.run_action(self._action)
+    return Subject((str(kind),), describe, test)
 
 
 class CheckScreen(ModalScreen[CheckReport | None]):
-    """Tests both ends and shows it; esc cancels a test that runs, and closes the screen once it is over.
+    """Tests and shows it; esc cancels a test that runs, and closes the screen once it is over.
 
     The result is the last report, None where no test came to its end.
     """
@@ -171,7 +105,6 @@ class CheckScreen(ModalScreen[CheckReport | None]):
         height: auto;
         margin: 1 0 0 1;
     }
-    CheckScreen Lines { background: $surface; }
     CheckScreen #again { display: none; }
     CheckScreen.-over #again { display: block; }
     """
@@ -186,31 +119,36 @@ class CheckScreen(ModalScreen[CheckReport | None]):
             self.end = end
             self.step = step
 
-    def __init__(self, host: EngineHost, actor: Actor, connector_id: str) -> None:
+    def __init__(self, host: EngineHost, actor: Actor, connector_id: str, *, subject: Subject | None = None) -> None:
+        """Test a connector, or the subject where one is given."""
         super().__init__()
         self._host = host
-        self._actor = actor
-        self._connector_id = connector_id
-        self._ends = {"source": EndProgress("Source"), "destination": EndProgress("Destination")}
-        self._phase = Phase.RUNNING
-        self._report: CheckReport | None = None
+        self._subject = subject or of_connector(actor, connector_id)
+        self._ends = {end: EndProgress(end.capitalize()) for end in self._subject.ends}
         self._number = 0
-        self._started = 0.0
-        """When the present end was begun, in seconds of the monotonic clock."""
         self._deadline = 0.0
         """Seconds after which an end is given up."""
+
+    @classmethod
+    def of_endpoint(cls, host: EngineHost, actor: Actor, kind: EndpointKind, endpoint_id: str) -> CheckScreen:
+        """The test of one source or destination."""
+        return cls(host, actor, "", subject=of_endpoint(actor, kind, endpoint_id))
 
     @property
     def _glyphs(self) -> Glyphs:
         return cast("Dashboard", self.app).glyphs
 
     @property
+    def steps(self) -> CheckSteps:
+        return self.query_one(CheckSteps)
+
+    @property
     def phase(self) -> Phase:
-        return self._phase
+        return self.steps.phase
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Lines(id="steps")
+            yield CheckSteps(tuple(self._ends.values()), self._glyphs, id="steps")
             with Horizontal():
                 yield KeyLabel("esc", "Cancel", "cancel_or_close")
                 again = KeyLabel("r", "Test again", "again")
@@ -222,96 +160,81 @@ class CheckScreen(ModalScreen[CheckReport | None]):
 
         self._deadline = DEADLINE
         self.query_one(Vertical).border_title = Content("Test connection")
-        self.set_interval(TICK, self._draw)
+        self.set_interval(TICK, self._say)
         self._begin()
-
-    def on_resize(self) -> None:
-        self._draw()
 
     # --- The test
 
     def _begin(self) -> None:
         self._number += 1
-        self._phase, self._report = Phase.RUNNING, None
-        self._started = monotonic()
-        for end in self._ends.values():
-            end.steps.clear()
-        self._draw()
+        self.steps.begin()
+        self._say()
         self._test(self._number)
 
     @work(group="test", exclusive=True, exit_on_error=False)
     async def _test(self, number: int) -> None:
-        def step_ended(end: str, step: CheckStep) -> None:
-            self.post_message(self.StepEnded(number, str(end), step))
-
-        async def test(engine: Engine) -> CheckReport:
-            return await engine.operations.test_connection(self._actor, self._connector_id, step_ended)
+        def told(end: str, step: CheckStep) -> None:
+            self.post_message(self.StepEnded(number, end, step))
 
         try:
             await self._name_ends()
-            report = await self._host.call(test)
+            report = await self._host.call(lambda engine: self._subject.test(engine, told))
         except SynctermError as error:
             report = CheckReport(CheckResult.FAILED, error.message, error.remedy, ())
-        if number == self._number and self._phase is Phase.RUNNING:
-            self._report, self._phase = report, Phase.DONE
-            self._draw()
+        if number == self._number and self.steps.running:
+            self._show_missed(report)
+            self.steps.finish(report)
+            self._say()
+
+    def _show_missed(self, report: CheckReport) -> None:
+        """Show steps of a lone end whose messages have not arrived yet: the report tells them all."""
+        if len(self.steps.ends) == 1 and report.steps:
+            self.steps.ends[0].steps[:] = report.steps
 
     async def _name_ends(self) -> None:
-        detail = await self._host.call(lambda engine: engine.queries.connector(self._connector_id))
-        if detail is None:
+        found = await self._host.call(self._subject.describe)
+        if found is None:
             return
-        row = detail.row
-        source, destination = self._ends["source"], self._ends["destination"]
-        source.system, source.name = type_title("source", row.source_type), row.source_name or ""
-        destination.system, destination.name = type_title("destination", row.destination_type), row.destination_name or ""
-        title = f"Test connection: {clean(row.name, limit=500)}"
+        name, ends = found
+        for (end, progress), (type_, end_name) in zip(self._ends.items(), ends, strict=True):
+            progress.system, progress.name = type_title(end, type_), end_name
+        title = f"Test connection: {clean(name, limit=500)}"
         self.query_one(Vertical).border_title = Content(clip(title, 80, self._glyphs.ellipsis))
-        self._draw()
+        self.steps.draw()
 
     def on_check_screen_step_ended(self, event: StepEnded) -> None:
-        if event.number != self._number or self._phase is not Phase.RUNNING:
-            return
-        end = self._ends[event.end]
-        if not end.steps:
-            self._started = monotonic()
-        end.steps.append(event.step)
-        self._draw()
+        if event.number == self._number and self.steps.running:
+            self.steps.step_ended(self._ends[event.end], event.step)
 
     # --- Drawing
 
-    def _draw(self) -> None:
-        if not self.is_mounted:
-            return
-        lines = self.query_one("#steps", Lines)
-        waited = max(0.0, monotonic() - self._started)
-        running = self._phase is Phase.RUNNING
-        cells = lines.size.width or min(92, self.app.size.width * 92 // 100 - 4)
-        lines.show(check_lines(tuple(self._ends.values()), self._phase, self._report, waited, cells, self._glyphs))
-        subtitle = f"gives up in {countdown(self._deadline - waited)}" if running else ""
+    def _say(self) -> None:
+        """What the box says around the steps."""
+        running = self.steps.running
+        subtitle = f"gives up in {countdown(self._deadline - self.steps.waited)}" if running else ""
         box = self.query_one(Vertical)
         if str(box.border_subtitle or "") != subtitle:
             box.border_subtitle = Content(subtitle)
         if self.has_class("-over") == running:
             self.set_class(not running, "-over")
-            closing = self.query(KeyLabel).first()
-            closing.update(Content.assemble(("esc", "bold $primary"), " Cancel" if running else " Close"))
+            self.query(KeyLabel).first().say("Cancel" if running else "Close")
 
     # --- Actions
 
     def action_cancel_or_close(self) -> None:
-        if self._phase is Phase.RUNNING:
-            self._phase = Phase.CANCELLED
+        if self.steps.running:
+            self.steps.cancel()
             self.workers.cancel_group(self, "test")
-            self._draw()
+            self._say()
         else:
-            self.dismiss(self._report)
+            self.dismiss(self.steps.report)
 
     def action_close(self) -> None:
-        if self._phase is not Phase.RUNNING:
-            self.dismiss(self._report)
+        if not self.steps.running:
+            self.dismiss(self.steps.report)
 
     def action_again(self) -> None:
-        if self._phase is not Phase.RUNNING:
+        if not self.steps.running:
             self._begin()
 
     def on_click(self, event: events.Click) -> None:

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
-from textwrap import wrap
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from syncterm.engine.adapters import DESTINATIONS_GROUP, SOURCES_GROUP, adapter_class
 from syncterm.engine.errors import ErrorClass, SynctermError
 from syncterm.engine.model import Activity, Outcome, SyncState
-from syncterm.text import NOTHING, Glyphs, ago, byte_size, clean, duration, fit, until, width
-from syncterm.widgets.lines import Line
+from syncterm.text import NOTHING, Glyphs, ago, byte_size, duration, fit, until, width
+from syncterm.widgets.lines import Line, wrapped
 
 if TYPE_CHECKING:
     from syncterm.engine.queries import SyncRow
@@ -25,7 +24,6 @@ LABEL_CELLS = 15
 WHY_LINES = 2
 """The why paragraph takes at most this many lines on a low screen; all of it is in the tooltip."""
 WHY_LINES_HIGH = 5
-TEXT_LIMIT = 2000
 
 
 STATUS_STYLES = {
@@ -75,14 +73,6 @@ def type_title(end: str, type_: str | None) -> str:
         return str(adapter_class(SOURCES_GROUP if end == "source" else DESTINATIONS_GROUP, type_).title)
     except (SynctermError, ImportError):
         return type_
-
-
-def wrapped(text: str, cells: int, most: int, ellipsis: str) -> list[str]:
-    """A cleaned text in at most `most` lines of `cells`; the last is clipped where there would be more."""
-    lines = wrap(clean(text, limit=TEXT_LIMIT), max(10, cells)) or [""]
-    if len(lines) > most:
-        lines[most - 1 :] = [" ".join(lines[most - 1 :])]
-    return [fit(line, min(cells, width(line)), ellipsis=ellipsis) for line in lines]
 
 
 def labelled(symbol: str, label: str, style: str) -> Line:

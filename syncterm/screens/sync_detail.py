@@ -15,13 +15,14 @@ from textual.widgets import ContentSwitcher
 from syncterm.actions import Scope, bindings
 from syncterm.engine.model import Outcome, StreamCounts, SyncState
 from syncterm.screens.base import DashboardScreen
-from syncterm.screens.connector_summary import LABEL_CELLS, REMEDIES, labelled, life_line, wrapped
+from syncterm.screens.connector_summary import LABEL_CELLS, REMEDIES, labelled, life_line
+from syncterm.screens.dashboard import Place
 from syncterm.screens.logs_pane import LogsPane
 from syncterm.screens.looking import Looking
 from syncterm.text import NOTHING, Glyphs, ago, byte_size, clean, count, duration, fit, width
 from syncterm.widgets.balance import balance_within
 from syncterm.widgets.history_table import OUTCOME_LOOKS, started_text, status_cell, trigger_text
-from syncterm.widgets.lines import Line, Lines
+from syncterm.widgets.lines import Line, Lines, wrapped
 from syncterm.widgets.live_table import LiveTable
 from syncterm.widgets.paged_table import LOGS, PagedSource, PagedTable
 from syncterm.widgets.stream_tree import MODE_NAMES
@@ -163,6 +164,7 @@ class SyncDetailScreen(DashboardScreen):
         super().__init__()
         self._host = host
         self.sync_id = sync_id
+        self.place = Place("sync", sync_id)
         self._detail: SyncDetail | None = None
         self._looking = Looking(self, self._read)
         self._stale = False

@@ -12,11 +12,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from syncterm.engine.errors import ConfigError, SynctermError
+from syncterm.engine.errors import SynctermError
 from syncterm.engine.redaction import MASK, SHORTEST, redact
-from syncterm.engine.secrets import check_references, is_reference
 from syncterm.setup_form.description import Condition, FieldKind, Form, FormField
 from syncterm.setup_form.faults import sentence, words
+from syncterm.setup_form.references import is_reference, reference_fault
 from syncterm.setup_form.texts import TextError, text_of, value_of
 
 CHOSEN = (FieldKind.CHOICE, FieldKind.SEVERAL, FieldKind.SWITCH)
@@ -251,15 +251,6 @@ class FormValues:
         if original is _ABSENT or original is None or original == "":
             return False
         return not (isinstance(original, str) and is_reference(original))
-
-
-def reference_fault(text: str) -> str:
-    """What is wrong with a reference to a secret; empty where it is none, or has the right form."""
-    try:
-        check_references({"": text})
-    except ConfigError as error:
-        return error.message.removeprefix(": ")
-    return ""
 
 
 def _needs_text(form: Form, each: FormField) -> bool:

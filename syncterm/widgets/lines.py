@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from textual.content import Content
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.visual import Visual
 from textual.widget import Widget
+
+from syncterm.text import clean, fit, width
+
+TEXT_LIMIT = 2000
+"""Characters of a text that `wrapped` looks at."""
 
 Line = tuple[tuple[str, str], ...]
 """Pieces of (cleaned text, style); styles as Textual writes them: "bold", "$success", "" for none."""
@@ -22,6 +28,14 @@ def plain(line: Line) -> str:
 def content(line: Line) -> Content:
     """A line as Textual's styled text; nothing in it is read as markup."""
     return Content.assemble(*line)
+
+
+def wrapped(text: str, cells: int, most: int, ellipsis: str) -> list[str]:
+    """A cleaned text in at most `most` lines of `cells`; the last is clipped where there would be more."""
+    lines = wrap(clean(text, limit=TEXT_LIMIT), max(10, cells)) or [""]
+    if len(lines) > most:
+        lines[most - 1 :] = [" ".join(lines[most - 1 :])]
+    return [fit(line, min(cells, width(line)), ellipsis=ellipsis) for line in lines]
 
 
 class Lines(Widget):

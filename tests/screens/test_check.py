@@ -18,9 +18,10 @@ from syncterm.engine.model import CheckReport, CheckResult, CheckStep
 from syncterm.engine.store import tables
 from syncterm.engine.store.database import Database
 from syncterm.engine.testing import READS
-from syncterm.screens.check import CheckScreen, EndProgress, Phase, check_lines
+from syncterm.screens.check import CheckScreen
 from syncterm.screens.connector import ConnectorScreen
 from syncterm.text import GLYPHS_ASCII, GLYPHS_UNICODE, width
+from syncterm.widgets.check_steps import EndProgress, Phase, check_lines
 from syncterm.widgets.lines import plain
 from tests.screens.conftest import Stage, picture, until
 from tests.screens.connector_store import CONNECTOR_ID, add_connector, fill, opened, quiet

@@ -23,12 +23,11 @@ from syncterm.screens.connector_summary import (
     remedy_line,
     status_lines,
     type_title,
-    wrapped,
 )
 from syncterm.text import GLYPHS_ASCII, GLYPHS_UNICODE, width
 from syncterm.widgets.balance import balance_text, balance_within
 from syncterm.widgets.history_table import started_text, trigger_text
-from syncterm.widgets.lines import plain
+from syncterm.widgets.lines import plain, wrapped
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -1,0 +1,3 @@
+"""The widgets of set-up forms."""
+
+from __future__ import annotations
