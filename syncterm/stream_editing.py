@@ -17,7 +17,7 @@ from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import DeleteHandling, SchemaPolicy, StreamConfig, SyncMode
 from syncterm.engine.schema import LogicalType, StreamSchema
 from syncterm.engine.stream_defaults import EndAbilities, Suggestion, default_config, suggest
-from syncterm.stream_problems import FilterCheck, Problem, fold_table, stream_problems
+from syncterm.stream_problems import Problem, fold_table, stream_problems
 
 MOST_STEPS = 500
 """Steps that can be undone."""
@@ -49,8 +49,8 @@ class StreamEditing:
         entries: what the source offers, in its order.
         saved: the selected streams as saved, in their order.
         unselected: set-ups of streams that are not selected; they come back when one is.
+        applied: streams with a set-up that the source does not offer, with as many columns as were last synced.
         abilities: what the two ends can do.
-        check_filter: says in plain words what is wrong with a row filter; None where nothing is.
     """
 
     def __init__(
@@ -59,11 +59,10 @@ class StreamEditing:
         saved: Iterable[StreamConfig] = (),
         *,
         unselected: Iterable[StreamConfig] = (),
+        applied: Iterable[CatalogEntry] = (),
         abilities: EndAbilities | None = None,
-        check_filter: FilterCheck | None = None,
     ) -> None:
         self.abilities = abilities or EndAbilities()
-        self._check_filter = check_filter
         self._schemas: dict[str, StreamSchema] = {}
         self._suggestions: dict[str, Suggestion] = {}
         self._states: dict[str, _State] = {}
@@ -72,19 +71,21 @@ class StreamEditing:
         self._held = 0
         self._sets: dict[str, tuple[StreamConfig, frozenset[str]]] = {}
         """Stream → its selected columns as a set, for the set-up they were taken from."""
-        self._take_saved(entries, saved, unselected)
+        self._take_offered(entries, applied)
+        self._take_saved(saved, unselected)
         self._states = dict(self._saved)
         self._count_all()
 
-    def _take_saved(
-        self, entries: Iterable[CatalogEntry], saved: Iterable[StreamConfig], unselected: Iterable[StreamConfig]
-    ) -> None:
+    def _take_offered(self, entries: Iterable[CatalogEntry], applied: Iterable[CatalogEntry]) -> None:
         self._offered = {entry.name: entry for entry in entries}
+        self._applied = {entry.name: entry for entry in applied}
+
+    def _take_saved(self, saved: Iterable[StreamConfig], unselected: Iterable[StreamConfig]) -> None:
         self._saved: dict[str, _State] = {config.name: _State(True, config) for config in saved}
         self._saved_order = tuple(self._saved)
         for config in unselected:
             self._saved.setdefault(config.name, _State(False, config))
-        missing = [CatalogEntry(name, 0) for name in self._saved if name not in self._offered]
+        missing = [self._applied.get(name, CatalogEntry(name, 0)) for name in self._saved if name not in self._offered]
         self._entries = {**self._offered, **{entry.name: entry for entry in missing}}
         self._folded = [(name, name.casefold()) for name in self._entries]
 
@@ -107,6 +108,12 @@ class StreamEditing:
     def offered(self, name: str) -> bool:
         """Whether the source offers the stream; True as long as nothing was discovered."""
         return name in self._offered or not self._offered
+
+    def set_abilities(self, abilities: EndAbilities) -> None:
+        """Another end was chosen: defaults and problems are what it can do. No step."""
+        if abilities != self.abilities:
+            self.abilities = abilities
+            self._count_all()
 
     def learn(self, *schemas: StreamSchema) -> None:
         """Take note of the columns of streams. No step: it changes what is known, nothing that a person did."""
@@ -203,6 +210,8 @@ class StreamEditing:
     def select_columns(self, name: str, columns: Iterable[str], selected: bool = True) -> int:
         """Choose columns of a stream, or leave them out; choosing one in a stream that is not selected selects the stream with it.
 
+        A column that is left out and read for nothing else loses its cast.
+
         Raises:
             ConfigError: the stream's columns have not been learned.
         """
@@ -217,7 +226,9 @@ class StreamEditing:
         else:
             before = set(order if config.columns is None else config.columns)
             chosen = before | wanted if selected else before - wanted
-        after = _State(True, replace(config, columns=self._columns(name, order, chosen)))
+        read = {*chosen, *config.primary_key, config.cursor_field}
+        casts = {column: type_ for column, type_ in config.casts.items() if column in read}
+        after = _State(True, replace(config, columns=self._columns(name, order, chosen), casts=casts))
         return self._apply(f"{'Selected' if selected else 'Deselected'} {_columns_text(name, wanted)}", {name: after})
 
     def _columns(self, name: str, order: Sequence[str], chosen: Collection[str]) -> tuple[str, ...] | None:
@@ -445,16 +456,22 @@ class StreamEditing:
         wanted = list(streams)
         selected = {config.name for config in wanted}
         rest = [state.config for name, state in self._states.items() if name not in selected and state.config is not None]
-        self._take_saved(self._offered.values(), wanted, rest)
+        self._take_saved(wanted, rest)
         self._note(list(self._entries))
 
     def rebase(
-        self, entries: Iterable[CatalogEntry], saved: Iterable[StreamConfig], *, unselected: Iterable[StreamConfig] = ()
+        self,
+        entries: Iterable[CatalogEntry],
+        saved: Iterable[StreamConfig],
+        *,
+        unselected: Iterable[StreamConfig] = (),
+        applied: Iterable[CatalogEntry] = (),
     ) -> None:
         """Somebody else, or a sync, changed what is saved or offered: it is taken over where no step of this person stands."""
         edited = set(self._changed)
         before = self._states
-        self._take_saved(entries, saved, unselected)
+        self._take_offered(entries, applied)
+        self._take_saved(saved, unselected)
         self._states = {**self._saved, **{name: before[name] for name in edited if name in before}}
         self._sets.clear()
         self._count_all()
@@ -484,7 +501,6 @@ class StreamEditing:
             offered=self.offered(name),
             sharing=tuple(sorted(self._tables[self._table_of(name)] - {name})),
             abilities=self.abilities,
-            check_filter=self._check_filter,
         )
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from syncterm.engine.casting import can_cast
 from syncterm.engine.cursor import CURSOR_TYPES
+from syncterm.engine.document import LONGEST_FILTER
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import DeleteHandling, StreamConfig, SyncMode
+from syncterm.engine.row_filter import filtered_fields, mentioned_columns, parse_row_filter
 from syncterm.engine.schema import LogicalType, StreamSchema, parse_type
 from syncterm.engine.stream_defaults import EndAbilities
-
-FilterCheck = Callable[[str, StreamSchema | None], str | None]
-"""(row filter, the stream's columns where known) → what is wrong with it; None where nothing is."""
 
 _INSTANTS = ("date", "timestamp", "timestamptz")
 _NAMED = 3
@@ -42,7 +40,6 @@ def stream_problems(
     offered: bool = True,
     sharing: tuple[str, ...] = (),
     abilities: EndAbilities,
-    check_filter: FilterCheck | None = None,
 ) -> tuple[Problem, ...]:
     """Everything about a selected stream, what blocks first.
 
@@ -52,13 +49,12 @@ def stream_problems(
         offered: whether the source has it.
         sharing: other selected streams that go to the same table.
         abilities: what the two ends can do.
-        check_filter: looks at the row filter.
     """
     found = [
         *([] if offered else [Problem("name", "The source does not offer this stream any more.")]),
         *_mode(config, abilities),
         *_columns(config, schema),
-        *_filter(config, schema, abilities, check_filter),
+        *_filter(config, schema, abilities),
         *_deletes(config, abilities),
     ]
     if sharing:
@@ -86,7 +82,7 @@ def _mode(config: StreamConfig, abilities: EndAbilities) -> list[Problem]:
 def _columns(config: StreamConfig, schema: StreamSchema | None) -> list[Problem]:
     found = []
     if config.columns is not None:
-        if not config.columns and not config.primary_key and not config.cursor_field:
+        if not config.columns:
             found.append(Problem("columns", "No column is selected."))
         chosen = set(config.columns)
         for field, names, word in (
@@ -140,15 +136,27 @@ def _type(text: str) -> LogicalType | None:
         return None
 
 
-def _filter(
-    config: StreamConfig, schema: StreamSchema | None, abilities: EndAbilities, check_filter: FilterCheck | None
-) -> list[Problem]:
+def _filter(config: StreamConfig, schema: StreamSchema | None, abilities: EndAbilities) -> list[Problem]:
     if config.row_filter is None:
         return []
     if not abilities.row_filter:
         return [Problem("row_filter", "This source cannot apply a row filter.")]
-    wrong = check_filter(config.row_filter, schema) if check_filter is not None else None
-    return [] if wrong is None else [Problem("row_filter", wrong)]
+    wrong = filter_problem(config, config.row_filter, schema)
+    return [Problem("row_filter", wrong)] if wrong else []
+
+
+def filter_problem(config: StreamConfig, text: str, schema: StreamSchema | None) -> str:
+    """What is wrong with a text as the stream's row filter, with what mends it; empty where nothing is.
+
+    Without the stream's columns only the language is checked.
+    """
+    if len(text) > LONGEST_FILTER:
+        return f"A row filter has at most {LONGEST_FILTER:,} characters."
+    try:
+        parse_row_filter(text, mentioned_columns(text) if schema is None else filtered_fields(config, schema))
+    except ConfigError as error:
+        return f"{error.message} {error.remedy or ''}".strip()
+    return ""
 
 
 def _deletes(config: StreamConfig, abilities: EndAbilities) -> list[Problem]:

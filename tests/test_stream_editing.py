@@ -278,11 +278,10 @@ def test_another_mode_than_upsert_drops_the_look_back() -> None:
             StreamConfig("orders", SyncMode.REPLACE, delete_handling=DeleteHandling.MARK),
             "Following deleted records needs a primary key.",
         ),
-        (StreamConfig("orders", SyncMode.REPLACE, row_filter="total >"), "Something is missing after >."),
     ],
 )
 def test_what_keeps_a_stream_from_being_synced_is_said(config: StreamConfig, message: str) -> None:
-    edited = editing(config, check_filter=lambda text, _: "Something is missing after >." if text.endswith(">") else None)
+    edited = editing(config)
 
     assert messages(edited, "orders") == [message]
     assert set(edited.troubled) == {"orders"}
@@ -303,11 +302,29 @@ def test_what_the_ends_cannot_do_is_said(abilities: EndAbilities, message: str) 
         SyncMode.INCREMENTAL_UPSERT,
         primary_key=("id",),
         cursor_field="updated_at",
-        row_filter="x",
+        row_filter="total > 3",
         delete_handling=DeleteHandling.MARK,
     )
 
     assert messages(editing(config, abilities=abilities), "orders") == [message]
+
+
+@pytest.mark.parametrize("text", ["total >", "nothing = 3", "total > 3 total", "x" * 100_000])
+def test_a_row_filter_that_does_not_parse_is_a_problem(text: str) -> None:
+    edited = editing(ORDERS)
+    edited.set_row_filter(["orders"], text)
+
+    assert len(messages(edited, "orders")) == 1
+    edited.set_row_filter(["orders"], "total > 3 and note is not null")
+    assert not edited.problems("orders")
+
+
+def test_a_column_that_is_left_out_loses_its_cast_unless_it_is_read_all_the_same() -> None:
+    edited = editing(StreamConfig("orders", SyncMode.REPLACE, primary_key=("id",), casts={"id": "text", "total": "text"}))
+
+    edited.select_columns("orders", ["id", "total"], False)
+
+    assert edited.config("orders").casts == {"id": "text"}
 
 
 def test_two_streams_in_one_table_are_said_of_both() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine import source_catalog
@@ -37,6 +37,8 @@ class ConnectorStreams:
     """Set-ups that are kept of streams that are not selected."""
     entries: tuple[CatalogEntry, ...]
     """What the source offered at its last discovery."""
+    applied: tuple[CatalogEntry, ...]
+    """Streams with a set-up that the source's catalog does not have, with the columns they were last synced with."""
     cursors: Mapping[str, str]
     """Stream → how far it has been read, as the source wrote it; those that have been."""
     resyncs: frozenset[str]
@@ -66,7 +68,12 @@ async def connector_streams(connection: AsyncConnection, connector_id: str) -> C
         if cursor is not None and (value := json.loads(cursor)["value"]) is not None:
             cursors[name] = value
     entries = await source_streams(connection, draft.source_id) if draft.source_id is not None else ()
-    return ConnectorStreams(draft, tuple(unselected), entries, cursors, frozenset(resyncs))
+    in_catalog = select(catalog_streams.c.name).where(catalog_streams.c.source_id == draft.source_id)
+    others = select(streams.c.name, func.json_array_length(streams.c.schema, "$.fields")).where(
+        streams.c.connector_id == connector_id, streams.c.schema.is_not(None), streams.c.name.not_in(in_catalog)
+    )
+    applied = tuple(CatalogEntry(name, columns) for name, columns in await connection.execute(others))
+    return ConnectorStreams(draft, tuple(unselected), entries, applied, cursors, frozenset(resyncs))
 
 
 async def stream_rows(connection: AsyncConnection, connector_id: str) -> tuple[StreamRow, ...]:
