@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
+import json
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,6 +29,9 @@ from syncterm.engine.threads import in_thread
 
 DEADLINE = 30.0
 """Seconds that a test of one end may take."""
+RESULT_HOLDS = timedelta(minutes=10)
+"""How long after a test its result is kept with a configuration that is saved."""
+_REMEMBERED = 32
 _RESULTS = {
     ErrorClass.AUTH: CheckResult.AUTHENTICATION_FAILED,
     ErrorClass.TIMEOUT: CheckResult.TIMEOUT,
@@ -96,6 +103,36 @@ async def note_result(connection: AsyncConnection, kind: EndpointKind, endpoint_
         await credentials.accepted(connection, kind, endpoint_id, now)
     elif found.fault.error_class is ErrorClass.AUTH:
         await credentials.refused(connection, kind, endpoint_id, now, report.cause)
+
+
+class TestedConfigs:
+    """What the latest tests of configurations found that were perhaps not saved yet, so that saving one keeps its result.
+
+    Holds digests of configurations under a key of this process, and none of their secrets.
+    """
+
+    __test__ = False  # it is no test of pytest's
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._found: dict[bytes, tuple[EndTest, datetime]] = {}
+
+    def remember(self, kind: EndpointKind, type_: str, config: Mapping[str, Any], found: EndTest, now: datetime) -> None:
+        """Keep a result; the oldest is forgotten where there are many."""
+        digest = self._digest(kind, type_, config)
+        self._found.pop(digest, None)
+        self._found[digest] = (found, now)
+        if len(self._found) > _REMEMBERED:
+            del self._found[next(iter(self._found))]
+
+    def found(self, kind: EndpointKind, type_: str, config: Mapping[str, Any], now: datetime) -> tuple[EndTest, datetime] | None:
+        """What a test of exactly this configuration found a while ago, and when; None where there was none."""
+        result = self._found.get(self._digest(kind, type_, config))
+        return result if result is not None and now - result[1] <= RESULT_HOLDS else None
+
+    def _digest(self, kind: EndpointKind, type_: str, config: Mapping[str, Any]) -> bytes:
+        text = json.dumps([kind, type_, config], sort_keys=True)
+        return hmac.digest(self._key, text.encode("utf-8", "surrogatepass"), "sha256")
 
 
 async def test_connector(

@@ -115,15 +115,20 @@ def changed_account_fields(group: str, type_: str, before: Mapping[str, Any], af
 def differences(group: str, type_: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[ConfigDifference, ...]:
     """What differs between two open configurations, defaults included, in the order of the form; secrets masked."""
     fields = fields_of(group, type_)
+    return tuple(
+        ConfigDifference(".".join(path), _title(group, type_, path), _shown(left, path, fields), _shown(right, path, fields))
+        for path, (left, right) in differing_paths(group, type_, before, after).items()
+    )
+
+
+def differing_paths(
+    group: str, type_: str, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> dict[FieldPath, tuple[Any, Any]]:
+    """The values that differ between two open configurations, defaults included; None where one has no such value."""
     left = flatten(complete_config(group, type_, before), lists=True)
     right = flatten(complete_config(group, type_, after), lists=True)
-    return tuple(
-        ConfigDifference(
-            ".".join(path), _title(group, type_, path), _shown(left.get(path), path, fields), _shown(right.get(path), path, fields)
-        )
-        for path in {**left, **right}
-        if left.get(path) != right.get(path)
-    )
+    pairs = {path: (left.get(path), right.get(path)) for path in {**left, **right}}
+    return {path: pair for path, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def shown_values(group: str, type_: str, config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -3,35 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine import audit, lifecycle
+from syncterm.engine.adapter_factory import AdapterFactory
 from syncterm.engine.adapters import Adapter
 from syncterm.engine.authorisation import may_manage, operation
+from syncterm.engine.clock import Clock
 from syncterm.engine.config_check import ConfigCheck, changed_titles, check_config, title_of
-from syncterm.engine.connection_test import note_result, test_endpoint
+from syncterm.engine.connection_test import TestedConfigs, note_result, test_endpoint
 from syncterm.engine.connector_setup import Endpoint
 from syncterm.engine.document_config import fields_of, load_adapter
 from syncterm.engine.document_tree import LONGEST_NAME, check_nothing_hidden
 from syncterm.engine.drafts import EndpointDraft, Saved
-from syncterm.engine.endpoint_writing import GROUPS, TABLES, USED_BY, WrittenEndpoint, open_config, seal_config, write_endpoint
-from syncterm.engine.errors import ConfigError, NotAllowedError
-from syncterm.engine.events import EVERYTHING
+from syncterm.engine.endpoint_writing import (
+    GROUPS,
+    TABLES,
+    USED_BY,
+    WrittenEndpoint,
+    open_config,
+    seal_config,
+    tell_connectors,
+    write_endpoint,
+)
+from syncterm.engine.errors import ConfigError, NotAllowedError, PermissionDeniedError
+from syncterm.engine.events import EVERYTHING, Change
 from syncterm.engine.identifiers import new_id
 from syncterm.engine.model import Actor, CheckReport, CheckStep, EndpointKind, Role
 from syncterm.engine.operation_results import OperationResult
 from syncterm.engine.operations.base import OperationsBase
 from syncterm.engine.paths import check_path
-from syncterm.engine.source_versions import changed_account_fields, differences, fill_masked, is_masked
+from syncterm.engine.source_versions import changed_account_fields, differing_paths, fill_masked, is_masked
+from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import LIVE_CONNECTOR, sources
 
 
 class EndpointOperations(OperationsBase):
     """What a person does with sources and destinations."""
+
+    def __init__(
+        self, database: Database, clock: Clock, adapters: AdapterFactory, told: Callable[[Change], Awaitable[None]]
+    ) -> None:
+        super().__init__(database, clock, adapters, told)
+        self._tested = TestedConfigs()
 
     @operation(Role.USER)
     async def save_endpoint(self, actor: Actor, draft: EndpointDraft) -> Saved:
@@ -70,6 +89,9 @@ class EndpointOperations(OperationsBase):
                 actor=actor,
                 now=self._clock.now(),
             )
+            tested = self._tested.found(draft.kind, draft.type, check.config, self._clock.now())
+            if tested is not None and (existing is None or written.new_version or written.new_secrets):
+                await note_result(connection, draft.kind, written.id, *tested)
             before = {difference.field: difference.applied for difference in written.differences}
             after = {difference.field: difference.present for difference in written.differences}
             if existing is not None and existing.name != name:
@@ -112,24 +134,23 @@ class EndpointOperations(OperationsBase):
         name = draft.name or (existing.name if existing is not None else f"new {draft.kind}")
         sealed = await asyncio.to_thread(seal_config, draft.kind, draft.type, check.config, endpoint_id, self._adapters.key_path)
         endpoint = Endpoint(endpoint_id, name, draft.type, sealed, existing.version if existing is not None else 1)
-        found = await test_endpoint(self._adapters, draft.kind, endpoint, on_step)
+        try:
+            found = await test_endpoint(self._adapters, draft.kind, endpoint, on_step)
+        except asyncio.CancelledError:
+            async with self._database.write() as connection:
+                await self._record_test(connection, actor, draft, name, {"result": "cancelled"})
+            raise
+        now = self._clock.now()
+        self._tested.remember(draft.kind, draft.type, check.config, found, now)
         async with self._database.write() as connection:
-            present = await self._existing(connection, draft) if existing is not None else None
-            same = present is not None and not differences(
-                GROUPS[draft.kind], draft.type, open_config(draft.kind, present, self._adapters.key_path), check.config
-            )
+            present = await self._existing(connection, draft)
+            stored = open_config(draft.kind, present, self._adapters.key_path) if present is not None else {}
+            same = present is not None and not differing_paths(GROUPS[draft.kind], draft.type, stored, check.config)
             if same:
-                await note_result(connection, draft.kind, endpoint_id, found, self._clock.now())
-            await audit.record(
-                connection,
-                actor=actor,
-                operation="test_endpoint",
-                object_type=draft.kind,
-                object_id=existing.id if existing is not None else None,
-                object_name=name,
-                after={"result": found.report.result, "cause": found.report.cause, "unsaved": not same},
-                now=self._clock.now(),
-            )
+                await note_result(connection, draft.kind, endpoint_id, found, now)
+                await tell_connectors(connection, draft.kind, endpoint_id)
+            after = {"result": found.report.result, "cause": found.report.cause, "unsaved": not same}
+            await self._record_test(connection, actor, draft, name, after)
         await self._told(EVERYTHING)
         return found.report
 
@@ -147,6 +168,20 @@ class EndpointOperations(OperationsBase):
             return f"Uses version {source.version} of {source.name!r} from its next sync on."
 
         return await self._each(actor, "refresh_source", connector_ids, one)
+
+    async def _record_test(
+        self, connection: AsyncConnection, actor: Actor, draft: EndpointDraft, name: str, after: Mapping[str, Any]
+    ) -> None:
+        await audit.record(
+            connection,
+            actor=actor,
+            operation="test_endpoint",
+            object_type=draft.kind,
+            object_id=draft.id,
+            object_name=name,
+            after=after,
+            now=self._clock.now(),
+        )
 
     # What these need --------------------------------------------------------------------------------------------------------
 
@@ -217,7 +252,8 @@ class EndpointOperations(OperationsBase):
             found.require_sense(adapter.title)
             path = found.config.get("path")
             if isinstance(path, str):
-                check_path(path, self._adapters.context)
+                with suppress(PermissionDeniedError):  # whether it can be reached is for the test to say
+                    check_path(path, self._adapters.context)
             return found
 
         return await asyncio.to_thread(check)
