@@ -171,7 +171,7 @@ def settle(
     known = bool(asked) and {entry.key for entry in asked} <= rejected
     stops = [entry for entry in asked if (needs_decision(entry) if known else treatments[entry] is Treatment.STOP)]
     if stops:
-        return Settlement(config.name, approved, kept, (), asked, known, _blocking(config.name, stops, known))
+        return Settlement(config.name, approved, kept, (), entries, known, _blocking(config.name, stops, known))
     applied = tuple(entry for entry in entries if treatments[entry] is Treatment.APPLY)
     schema, kept = accept(config, approved, found, applied, kept)
     return Settlement(config.name, schema, kept, applied, asked, known)

@@ -15,9 +15,11 @@ from enum import StrEnum
 from typing import Any
 
 from syncterm.engine.destinations import rules
+from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import StreamConfig, SyncMode
 from syncterm.engine.postgres_types import column_sql
 from syncterm.engine.postgres_types import holds as column_holds
+from syncterm.engine.row_filter import mentioned_columns
 from syncterm.engine.schema import Field, StreamSchema
 
 
@@ -108,6 +110,16 @@ def needed_columns(config: StreamConfig) -> list[str]:
     return list(dict.fromkeys([*(config.columns or ()), *config.primary_key, *cursor, *config.casts]))
 
 
+def filter_columns(config: StreamConfig) -> tuple[str, ...]:
+    """The columns that a stream's row filter names."""
+    if not config.row_filter:
+        return ()
+    try:
+        return mentioned_columns(config.row_filter)
+    except ConfigError:
+        return ()  # a filter that cannot be read is refused where it is used
+
+
 def difference(config: StreamConfig, approved: StreamSchema, found: StreamSchema | None) -> tuple[Entry, ...]:
     """Every change of a stream, in the source's order: nothing where it is as approved.
 
@@ -151,7 +163,7 @@ def read_by(config: StreamConfig, name: str) -> bool:
 
 def _added(config: StreamConfig, column: Field) -> Entry:
     entry = Entry(ChangeKind.COLUMN_ADDED, ChangeClass.ADDITIVE, column.name, after=_type(column))
-    if column.name in needed_columns(config):
+    if column.name in (*needed_columns(config), *filter_columns(config)):
         return replace(entry, effect="The set-up names it, so it is synced.", used=False)
     if config.columns is not None:
         return replace(entry, effect="It is not selected: nothing changes.", used=False)
@@ -169,6 +181,10 @@ def _removed(config: StreamConfig, column: Field) -> Entry:
         if vital(config, name):
             instead = f"Records are {role}: choose another one, or another sync mode, in the set-up; or bring the column back."
             return replace(entry, effect=instead, approvable=False)
+    if name in filter_columns(config):
+        return replace(
+            entry, effect="The row filter uses it: change the filter in the set-up, or bring the column back.", approvable=False
+        )
     if name in needed_columns(config):
         alone = config.columns is not None and set(config.columns) <= {name}
         if alone:
