@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine import lifecycle, schema_history
 from syncterm.engine.adapter_factory import AdapterFactory
+from syncterm.engine.batch_queue import POLL_SECONDS
 from syncterm.engine.clock import Clock
 from syncterm.engine.connector_setup import ConnectorSetup, load_setup
 from syncterm.engine.control import Control
@@ -33,7 +34,7 @@ from syncterm.engine.model import (
     StreamResult,
     SyncMode,
 )
-from syncterm.engine.pipeline import POLL_SECONDS, LoadedStream, StreamHooks, StreamTask, run_stream
+from syncterm.engine.pipeline import LoadedStream, StreamHooks, StreamTask, run_stream
 from syncterm.engine.redaction import redact
 from syncterm.engine.schema import Catalog
 from syncterm.engine.schema_settling import SchemaSettling, SettledStream

@@ -60,7 +60,7 @@ async def run_dry(database: Database, adapters: AdapterFactory, endpoint: Endpoi
 
 def _read(source: Source, control: Control, stream: StreamConfig, schema: StreamSchema, limit: int) -> DryRun:
     fields = planned_fields(stream, schema)
-    condition = stream_filter(stream, schema)
+    condition = stream_filter(stream, filtered_fields(stream, schema))
     read = fields
     if condition is not None:
         names = {field.name for field in fields}

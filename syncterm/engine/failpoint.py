@@ -19,6 +19,7 @@ NAMES = (
     "load-opened",  # the destination knows this epoch; nothing was read
     "batch-read",  # a batch came from the source
     "batch-staged",  # the destination has taken a batch and asks for the next one
+    "keys-listed",  # where deletes are looked for: the destination has the keys of all records that the source holds
     "commit-prepared",  # the store knows what is about to be committed
     "commit-begun",  # the gate is passed: the lease was valid a moment ago
     "commit-done",  # the destination has committed, the store does not know

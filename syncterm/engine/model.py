@@ -285,6 +285,8 @@ class StreamCounts:
     """Left out on purpose: the row filter, cursors beyond the window, older versions of a key within one load."""
     rejected: int = 0
     bytes: int = 0
+    deleted: int = 0
+    """Records of the destination that were marked or removed, because the source has them no more. Not among those read."""
 
     @property
     def balanced(self) -> bool:

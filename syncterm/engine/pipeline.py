@@ -7,7 +7,6 @@ into a queue that is bounded in bytes. The calling thread feeds them to the dest
 from __future__ import annotations
 
 import os
-import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -15,76 +14,25 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from syncterm.engine.batch_queue import BatchQueue
 from syncterm.engine.control import Control
 from syncterm.engine.cursor import CursorFilter, parse_value
-from syncterm.engine.destinations.base import Destination, Load, LoadTarget, StreamState
-from syncterm.engine.errors import CancelledSyncError, ConfigError, SchemaChangedError, TooManyRejectsError, UnbalancedError
+from syncterm.engine.deletes import DELETED_AT, GUARD_SHARE, DeletePlan, check_deletes, looks_for_deletes
+from syncterm.engine.destinations.base import Destination, Load, LoadResult, LoadTarget, StreamState
+from syncterm.engine.errors import ConfigError, SchemaChangedError, TooManyRejectsError, UnbalancedError
 from syncterm.engine.failpoint import reach
-from syncterm.engine.model import ACTION_OF_MODE, Action, Cursor, RejectedRecord, StreamConfig, StreamCounts, Window
-from syncterm.engine.row_filter import RowFilterRun, filtered_fields, stream_filter
-from syncterm.engine.schema import Field, StreamSchema, parse_type
-from syncterm.engine.sources.base import Source
+from syncterm.engine.model import ACTION_OF_MODE, Action, Cursor, DeleteHandling, RejectedRecord, StreamConfig, StreamCounts, Window
+from syncterm.engine.schema import Field, StreamSchema, arrow_field, parse_type
+from syncterm.engine.selection import Selection
+from syncterm.engine.sources.base import Source, SourceBatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-QUEUE_BYTES = 32 * 1024 * 1024
-"""Bytes of record batches between the two threads."""
 READER_GRACE = 1.0
 """Seconds that a reader has to return after a load failed, before what it uses is closed under it."""
-POLL_SECONDS = 0.1
-"""How often a waiting thread looks whether it was stopped."""
 WORKER_NICENESS = 10
 """Added to the niceness of a sync's threads, so that the dashboard's keys come first."""
-
-
-class BatchQueue:
-    """A queue of record batches, bounded in bytes; either end can close it."""
-
-    def __init__(self, limit: int = QUEUE_BYTES) -> None:
-        self._limit = limit
-        self._items: queue.SimpleQueue[tuple[pa.RecordBatch, int] | None] = queue.SimpleQueue()
-        self._bytes = 0
-        self._abandoned = False
-        self._room = threading.Condition()
-
-    def put(self, batch: pa.RecordBatch, control: Control) -> None:
-        """Add a batch, waiting for room. A batch larger than the limit passes alone."""
-        size = batch.nbytes
-        with self._room:
-            while self._bytes and self._bytes + size > self._limit and not self._abandoned:
-                control.raise_if_stopped()
-                self._room.wait(POLL_SECONDS)
-            if self._abandoned:
-                raise CancelledSyncError("The destination takes no more batches.")
-            self._bytes += size
-        self._items.put((batch, size))
-
-    def close(self) -> None:
-        """No more batches will come."""
-        self._items.put(None)
-
-    def abandon(self) -> None:
-        """No more batches will be taken: `put` raises from now on."""
-        with self._room:
-            self._abandoned = True
-            self._room.notify_all()
-
-    def drain(self, control: Control) -> Iterator[pa.RecordBatch]:
-        """The batches in order, until `close`."""
-        while True:
-            control.raise_if_stopped()
-            try:
-                item = self._items.get(timeout=POLL_SECONDS)
-            except queue.Empty:
-                continue
-            if item is None:
-                return
-            batch, size = item
-            with self._room:
-                self._bytes -= size
-                self._room.notify()
-            yield batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +54,8 @@ class StreamTask:
     reject_limit_count: int = 10_000
     reject_limit_share: int = 10
     """Per cent of the records read. The sync fails where both limits are exceeded."""
+    approved_deletes: int = 0
+    """How many deletes a person has approved, on top of what the guard allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +77,8 @@ class LoadedStream:
     counts: StreamCounts
     cursor: str | None
     warnings: tuple[str, ...] = ()
+    withheld: int = 0
+    """Deletes that need a person's approval; none was carried out."""
 
 
 @dataclass
@@ -138,9 +90,6 @@ class _Tally:
     bytes: int = 0
     passed: int = 0
     """Records handed to the destination."""
-    error: BaseException | None = None
-    ended: bool = False
-    """Whether the destination has taken the stream to its end."""
 
 
 def planned_fields(stream: StreamConfig, schema: StreamSchema, arriving: Mapping[str, Field] | None = None) -> tuple[Field, ...]:
@@ -168,42 +117,6 @@ def planned_fields(stream: StreamConfig, schema: StreamSchema, arriving: Mapping
     )
 
 
-class _Selection:
-    """Which of a stream's records are written: those that its row filter is true for, without columns read only for the filter.
-
-    Raises:
-        SchemaChangedError: where the filter names a column that is gone; ConfigError: where it cannot be computed.
-    """
-
-    def __init__(self, task: StreamTask, written: tuple[Field, ...]) -> None:
-        stream = self._stream = task.stream
-        self._names = [each.name for each in written]
-        self._run: RowFilterRun | None = None
-        self.fields = written
-        """The columns to read."""
-        seen = filtered_fields(stream, task.schema, task.arriving)
-        row_filter = stream_filter(stream, seen)
-        if row_filter is None:
-            return
-        types = {each.name: each for each in seen}
-        self.fields += tuple(types[name] for name in row_filter.columns if name not in self._names)
-        self._run = RowFilterRun(row_filter)
-        self._run.check(self.fields)
-
-    def split(self, records: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch, tuple[RejectedRecord, ...]]:
-        """The records to write, those that the filter leaves out, and those that it could not be computed for."""
-        if self._run is None:
-            return records, records.slice(0, 0), ()
-        kept, left_out, rejected = self._run.split(
-            records, stream=self._stream.name, fields=self.fields, key=self._stream.primary_key
-        )
-        return kept.select(self._names), left_out.select(self._names), rejected
-
-    def close(self) -> None:
-        if self._run is not None:
-            self._run.close()
-
-
 def lower_priority() -> None:
     """Make the calling thread nicer, where the system can do that for a thread."""
     if sys.platform == "linux":
@@ -217,12 +130,18 @@ def run_stream(source: Source, destination: Destination, task: StreamTask, contr
         SynctermError: the source's, the destination's, or the reason of `control.stop`; nothing was committed.
     """
     stream = task.stream
+    check_deletes(stream, listed=source.capabilities.deletes, deletable=destination.capabilities.deletes)
     fields = planned_fields(stream, task.schema, task.arriving)
+    if _marks(task) and any(each.name.casefold() == DELETED_AT.name for each in fields):
+        raise ConfigError(
+            f"Stream {stream.name!r} has a column {DELETED_AT.name!r} of its own, so its deleted records cannot be marked there.",
+            remedy="Leave the column out, or choose remove or keep for deleted records.",
+        )
     before = _cursor_before(task)
     with (
         control.interrupter(source.interrupt),
         control.interrupter(destination.interrupt),
-        closing(_Selection(task, fields)) as selection,
+        closing(Selection(stream, task.schema, fields, task.arriving)) as selection,
     ):
         cursor_filter = _cursor_filter(source, task, fields, before)
         load = destination.open(
@@ -231,13 +150,18 @@ def run_stream(source: Source, destination: Destination, task: StreamTask, contr
                 stream=stream.name,
                 collection=task.collection,
                 table=stream.target,
-                fields=fields,
+                fields=(*fields, DELETED_AT) if _marks(task) else fields,
                 sync_mode=stream.sync_mode,
                 primary_key=stream.primary_key,
                 cursor_field=stream.cursor_field,
                 epoch=task.epoch,
                 sync_id=task.sync_id,
                 full=task.full,
+                deletes=(
+                    DeletePlan(stream.delete_handling, destination.context.clock.now(), task.approved_deletes)
+                    if looks_for_deletes(stream)
+                    else None
+                ),
             )
         )
         reach("load-opened")
@@ -307,39 +231,27 @@ def _load(
     task: StreamTask,
     control: Control,
     hooks: StreamHooks,
-    selection: _Selection,
+    selection: Selection,
     incremental: tuple[CursorFilter, Window] | None,
 ) -> LoadedStream:
     tally, stream = _Tally(), task.stream.name
-    batches = BatchQueue()
     cursor_filter, window = incremental or (None, None)
+    marks = _marks(task)
 
-    def read() -> None:
-        lower_priority()
-        try:
-            for piece in source.read(task.stream, task.schema, selection.fields, window):
-                control.raise_if_stopped()
-                reach("batch-read")
-                _keep(piece.records, piece.rejected, piece.filtered, piece.bytes)
-        except BaseException as error:
-            tally.error = error
-        finally:
-            batches.close()
-
-    def _keep(records: pa.RecordBatch, rejected: tuple[RejectedRecord, ...], filtered: int, size: int) -> None:
-        tally.read += records.num_rows + len(rejected) + filtered
-        tally.filtered += filtered
-        tally.bytes += size or records.nbytes
-        records, left_out, uncomputed = selection.split(records)
+    def keep(piece: SourceBatch) -> pa.RecordBatch:
+        tally.read += piece.records.num_rows + len(piece.rejected) + piece.filtered
+        tally.filtered += piece.filtered
+        tally.bytes += piece.bytes or piece.records.nbytes
+        records, left_out, uncomputed = selection.split(piece.records)
         tally.filtered += left_out.num_rows
-        faults = [*rejected, *uncomputed]
+        faults = [*piece.rejected, *uncomputed]
         if cursor_filter is not None:
             cursor_filter.pass_over(left_out)
             records, unchanged, outside, null_cursors = cursor_filter.apply(records)
             tally.unchanged += unchanged
             tally.filtered += outside
             faults += null_cursors
-        records, refused = load.accept(records)
+        records, refused = load.accept(_with_mark(records) if marks else records)
         faults += refused
         if faults:
             tally.rejected += len(faults)
@@ -348,44 +260,126 @@ def _load(
             _check_limits(task, tally, final=False)
         tally.passed += records.num_rows
         control.progress.records, control.progress.bytes = tally.read, tally.bytes
-        if records.num_rows:
-            batches.put(records, control)
+        return records
 
-    def arriving() -> Iterator[pa.RecordBatch]:
-        for batch in batches.drain(control):
-            yield batch
-            reach("batch-staged")
-        if tally.error is not None:
-            raise tally.error
-        tally.ended = True
-
-    reader = threading.Thread(target=read, name=f"read {task.stream.name}"[:64], daemon=True)
-    reader.start()
-    try:
-        load.write(arriving())
-        control.raise_if_stopped()
-        if tally.error is not None:
-            raise tally.error
-        if not tally.ended:
-            raise UnbalancedError(f"The destination stopped before the end of stream {stream!r}; nothing was committed.")
-    except BaseException:
-        batches.abandon()
-        source.interrupt()
-        reader.join(READER_GRACE)
-        raise
+    _carry(source, task, selection.fields, window, keep, load.write, control)
     _check_limits(task, tally, final=True)
     cursor = cursor_filter.result().to_text() if cursor_filter is not None else None
     counts = StreamCounts(tally.read, tally.passed, tally.unchanged, tally.filtered, tally.rejected, tally.bytes)
     _check_balance(stream, counts)
+    warnings = _list_keys(source, load, task, control, selection) if _lists_keys(task) else ()
     hooks.prepare(counts, cursor)
     reach("commit-prepared")
     with control.commit_gate(hooks.may_commit):
         reach("commit-begun")
         result = load.commit(cursor)
         reach("commit-done")
-    counts = replace(counts, written=result.written, filtered=counts.filtered + result.superseded)
+    counts = replace(counts, written=result.written, filtered=counts.filtered + result.superseded, deleted=result.deleted)
     _check_balance(stream, counts)
-    return LoadedStream(counts, cursor, _warnings(task, cursor_filter, result.superseded))
+    warnings += _warnings(task, cursor_filter, result)
+    return LoadedStream(counts, cursor, warnings, result.withheld)
+
+
+def _carry(
+    source: Source,
+    task: StreamTask,
+    fields: tuple[Field, ...],
+    window: Window | None,
+    keep: Callable[[SourceBatch], pa.RecordBatch],
+    into: Callable[[Iterator[pa.RecordBatch]], None],
+    control: Control,
+) -> None:
+    """Read in a thread of its own, hand over what `keep` makes of each piece; back when all was taken.
+
+    Raises:
+        SynctermError: what either end raised, or the reason of `control.stop`; the reader has ended then, or will soon.
+    """
+    batches = BatchQueue()
+    errors: list[BaseException] = []
+    ended = False
+
+    def read() -> None:
+        lower_priority()
+        try:
+            for piece in source.read(task.stream, task.schema, fields, window):
+                control.raise_if_stopped()
+                reach("batch-read")
+                records = keep(piece)
+                if records.num_rows:
+                    batches.put(records, control)
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            batches.close()
+
+    def arriving() -> Iterator[pa.RecordBatch]:
+        nonlocal ended
+        for batch in batches.drain(control):
+            yield batch
+            reach("batch-staged")
+        if errors:
+            raise errors[0]
+        ended = True
+
+    reader = threading.Thread(target=read, name=f"read {task.stream.name}"[:64], daemon=True)
+    reader.start()
+    try:
+        into(arriving())
+        control.raise_if_stopped()
+        if errors:
+            raise errors[0]
+        if not ended:
+            raise UnbalancedError(f"The destination stopped before the end of stream {task.stream.name!r}; nothing was committed.")
+    except BaseException:
+        batches.abandon()
+        source.interrupt()
+        reader.join(READER_GRACE)
+        raise
+
+
+def _marks(task: StreamTask) -> bool:
+    """Whether the records carry the column that marks deleted ones."""
+    return looks_for_deletes(task.stream) and task.stream.delete_handling is DeleteHandling.MARK
+
+
+def _with_mark(records: pa.RecordBatch) -> pa.RecordBatch:
+    """Records that the source has: not deleted."""
+    import pyarrow as pa
+
+    field = arrow_field(DELETED_AT)
+    return records.append_column(field, pa.nulls(records.num_rows, field.type))
+
+
+def _lists_keys(task: StreamTask) -> bool:
+    """Whether records may be gone: not where all of them are new in the destination."""
+    return looks_for_deletes(task.stream) and not task.full and task.state is not None
+
+
+def _list_keys(source: Source, load: Load, task: StreamTask, control: Control, selection: Selection) -> tuple[str, ...]:
+    """Stage the keys of all records that the source holds now and the row filter is true for.
+
+    Where some record could not be read, its key may be missing: then nothing is deleted, and a warning says so.
+    """
+    by_name = {field.name: field for field in selection.fields}
+    written = tuple(by_name[name] for name in task.stream.primary_key)
+    unread = 0
+    read_bytes = control.progress.bytes
+    with closing(Selection(task.stream, task.schema, written, task.arriving)) as keys:
+
+        def keep(piece: SourceBatch) -> pa.RecordBatch:
+            nonlocal unread, read_bytes
+            records, _, uncomputed = keys.split(piece.records)
+            unread += len(piece.rejected) + len(uncomputed) + piece.filtered
+            read_bytes += piece.bytes or piece.records.nbytes
+            control.progress.bytes = read_bytes
+            return records
+
+        _carry(source, task, keys.fields, None, keep, load.write_keys, control)
+    reach("keys-listed")
+    if not unread:
+        return ()
+    load.forget_keys()
+    return (f"{unread:,} records of stream {task.stream.name!r} could not be read, so nothing was deleted: they may be there.",)
 
 
 def _check_balance(stream: str, counts: StreamCounts) -> None:
@@ -414,15 +408,22 @@ def _check_limits(task: StreamTask, tally: _Tally, *, final: bool) -> None:
         )
 
 
-def _warnings(task: StreamTask, cursor_filter: CursorFilter | None, superseded: int) -> tuple[str, ...]:
+def _warnings(task: StreamTask, cursor_filter: CursorFilter | None, result: LoadResult) -> tuple[str, ...]:
     warnings = []
+    if result.withheld:
+        warnings.append(
+            f"{result.withheld:,} of the {result.held:,} records of stream {task.stream.name!r} are gone from the source: more than"
+            f" {GUARD_SHARE} %, so none was deleted. Approve the deletes where they are meant."
+        )
     if cursor_filter is not None and cursor_filter.beyond:
         warnings.append(
             f"{cursor_filter.beyond} records of stream {task.stream.name!r} have a cursor beyond this sync's window "
             "(changed meanwhile, or in the future); later syncs read them when their time has come."
         )
-    if superseded:
-        warnings.append(f"{superseded} older versions of keys in stream {task.stream.name!r} were superseded within this sync.")
+    if result.superseded:
+        warnings.append(
+            f"{result.superseded} older versions of keys in stream {task.stream.name!r} were superseded within this sync."
+        )
     if (
         ACTION_OF_MODE[task.stream.sync_mode] is Action.INSERT
         and not task.stream.primary_key

@@ -191,10 +191,10 @@ class Session:
                 raise
         return await asyncpg.connect(**options, ssl=False)
 
-    def fetch(self, connection: Connection, sql: str, *arguments: Any) -> list[Any]:
-        """The rows of a query. Raises: SynctermError."""
+    def fetch(self, connection: Connection, sql: str, *arguments: Any, unlimited: bool = False) -> list[Any]:
+        """The rows of a query; `unlimited` as in `execute`. Raises: SynctermError."""
         with self.typed_errors():
-            rows: list[Any] = self.run(connection.fetch(sql, *arguments), READ_TIMEOUT)
+            rows: list[Any] = self.run(connection.fetch(sql, *arguments), None if unlimited else READ_TIMEOUT)
             return rows
 
     def execute(self, connection: Connection, sql: str, *, unlimited: bool = False) -> str:

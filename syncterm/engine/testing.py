@@ -111,7 +111,7 @@ class ScriptedSource(Source):
     title = "Scripted source"
     summary = "Made-up records and scripted faults, for rehearsals and tests."
     Config = ScriptedConfig
-    capabilities = SourceCapabilities(incremental=True)
+    capabilities = SourceCapabilities(incremental=True, deletes=True)
     config: ScriptedConfig
 
     def __init__(self, config: ScriptedConfig, context: AdapterContext) -> None:

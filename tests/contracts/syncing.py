@@ -18,6 +18,8 @@ def sync(
     *,
     full: bool = False,
     rejected: list[RejectedRecord] | None = None,
+    connector: str = "connector",
+    approved_deletes: int = 0,
     **settings: Any,
 ) -> LoadedStream:
     """One sync of the source's stream, as the runner does it.
@@ -35,8 +37,8 @@ def sync(
         stream = StreamConfig(
             source.stream, mode, **{"primary_key": ("id",), "cursor_field": cursor, "table": "orders", **settings}
         )
-        state = writer.state("connector", "").get(source.stream)
-        task = StreamTask("connector", "sync", 1, "", stream, schema, full, state)
+        state = writer.state(connector, "").get(source.stream)
+        task = StreamTask(connector, "sync", 1, "", stream, schema, full, state, approved_deletes=approved_deletes)
         hooks = StreamHooks(gathered.extend, lambda counts, cursor: None, lambda: True)
         loaded = run_stream(reader, writer, task, Control(), hooks)
     finally:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from syncterm.engine.adapters import DESTINATIONS_GROUP, Adapter, adapter_class
+from syncterm.engine.deletes import DeletePlan
 from syncterm.engine.model import RejectedRecord, SyncMode
 from syncterm.engine.schema import Field
 
@@ -24,6 +25,8 @@ class DestinationCapabilities:
 
     transactions: bool = True
     upsert: bool = True
+    deletes: bool = False
+    """Whether it can mark or remove single records that are gone in the source."""
     parallel_loads: int = 4
     """How many syncs may load into one destination at the same time."""
 
@@ -46,6 +49,8 @@ class LoadTarget:
     sync_id: str
     full: bool
     """Whether this load replaces all that is there (replace, and the first load of a historical re-sync in any mode)."""
+    deletes: DeletePlan | None = None
+    """What becomes of records whose keys are not listed by `Load.write_keys`; None where it is not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,12 @@ class LoadResult:
     written: int
     superseded: int = 0
     """Older versions of a key within this load."""
+    deleted: int = 0
+    """Records that were there and were marked or removed."""
+    withheld: int = 0
+    """Records that would have been, but are more than the plan allows: none was."""
+    held: int = 0
+    """Of how many records, where some were withheld."""
 
 
 class Load(ABC):
@@ -83,6 +94,18 @@ class Load(ABC):
 
         The iterator may raise (`CancelledSyncError`, a source's error): it must reach the caller as it is.
         """
+
+    def write_keys(self, batches: Iterator[pa.RecordBatch]) -> None:
+        """Stage the keys of all records that the source holds now, as in `write`; at most once, and after it.
+
+        Batches have the columns of the target's key, in that order, with the target's Arrow types and without NULLs; a key may come
+        twice. Only where the target has a plan for deletes; `commit` then carries it out.
+        """
+        raise NotImplementedError
+
+    def forget_keys(self) -> None:
+        """Drop what `write_keys` staged: some of the source's keys may be missing, so nothing is deleted."""
+        raise NotImplementedError
 
     @abstractmethod
     def commit(self, cursor: str | None) -> LoadResult:

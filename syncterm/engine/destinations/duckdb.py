@@ -90,7 +90,9 @@ class DuckDBDestination(Destination):
     title: ClassVar[str] = "DuckDB"
     summary: ClassVar[str] = "Tables in a DuckDB database file"
     Config = DuckDBConfig
-    capabilities: ClassVar[DestinationCapabilities] = DestinationCapabilities(transactions=True, upsert=True, parallel_loads=1)
+    capabilities: ClassVar[DestinationCapabilities] = DestinationCapabilities(
+        transactions=True, upsert=True, deletes=True, parallel_loads=1
+    )
 
     config: DuckDBConfig
 

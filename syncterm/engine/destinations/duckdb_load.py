@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from syncterm.engine.deletes import DELETED_AT, DeletePlan
 from syncterm.engine.destinations.base import Load, LoadResult, LoadTarget
 from syncterm.engine.destinations.duckdb import DuckDBDestination, Place, read_state, roll_back
 from syncterm.engine.destinations.pulled import PulledBatches
 from syncterm.engine.destinations.rejected import null_key_faults, split
-from syncterm.engine.destinations.rules import check_epoch, check_ownership, fold, quote, replaces, schema_changed
+from syncterm.engine.destinations.rules import check_epoch, check_ownership, fold, keys_only, quote, replaces, schema_changed
 from syncterm.engine.destinations.spelling import SpellingCheck
 from syncterm.engine.errors import ConfigError, DestinationError
-from syncterm.engine.model import RejectedRecord, SyncMode
+from syncterm.engine.model import DeleteHandling, RejectedRecord, SyncMode
 from syncterm.engine.schema import LogicalType, arrow_schema
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ _HOLDS = {
 """Type of an existing column → types that it can hold without loss, apart from its own."""
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _STAGE = 'temp."_syncterm_stage"'
+_KEYS = 'temp."_syncterm_keys"'
 _KEPT = 'temp."_syncterm_kept"'
 _INCOMING = "_syncterm_incoming"
 
@@ -70,6 +73,11 @@ def holds(existing: str, wanted: str) -> bool:
     return scale >= 0 and int(have[1]) - int(want[1]) >= scale
 
 
+def _cast_columns(target: LoadTarget) -> str:
+    """What is selected of incoming rows: the target's columns in their types."""
+    return ", ".join(f"cast({quote(field.name)} as {sql_type(field.type)}) as {quote(field.name)}" for field in target.fields)
+
+
 class DuckDBLoad(Load):
     """See `Load`. Made by `DuckDBDestination.open`, which closes the connection where making it fails."""
 
@@ -88,13 +96,17 @@ class DuckDBLoad(Load):
             self._check_types()
         self.staged = 0
         """Rows handed to `write`."""
+        self.keys_staged = False
         self._spelling = SpellingCheck()
 
     def accept(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, tuple[RejectedRecord, ...]]:
-        faults = null_key_faults(batch, self.target)
-        for field in self.target.fields:
+        return self._storable(batch, self.target)
+
+    def _storable(self, batch: pa.RecordBatch, target: LoadTarget) -> tuple[pa.RecordBatch, tuple[RejectedRecord, ...]]:
+        faults = null_key_faults(batch, target)
+        for field in target.fields:
             faults += self._spelling.faults(batch, field)
-        return split(batch, faults, self.target)
+        return split(batch, faults, target)
 
     def write(self, batches: Iterator[pa.RecordBatch]) -> None:
         destination = self.destination
@@ -105,12 +117,28 @@ class DuckDBLoad(Load):
             self.staged = self._stage()
             self.connection.unregister(_INCOMING)
 
+    def write_keys(self, batches: Iterator[pa.RecordBatch]) -> None:
+        destination, target = self.destination, keys_only(self.target)
+        destination.raise_if_interrupted()
+        columns = _cast_columns(target)
+        storable = (self._storable(batch, target)[0] for batch in batches)
+        pulled = PulledBatches(storable, arrow_schema(target.fields), destination.raise_if_interrupted)
+        with pulled.own_errors(), destination.typed_errors():
+            self.connection.register(_INCOMING, pulled.reader)
+            self.connection.execute(f"create temp table {_KEYS} as select distinct {columns} from {_INCOMING}").fetchall()
+            self.connection.unregister(_INCOMING)
+        self.keys_staged = True
+
+    def forget_keys(self) -> None:
+        self.keys_staged = False
+
     def commit(self, cursor: str | None) -> LoadResult:
         destination, target = self.destination, self.target
         destination.raise_if_interrupted()
         try:
             with destination.typed_errors():
                 written = self._merge() if target.sync_mode is SyncMode.INCREMENTAL_UPSERT else self.staged
+                gone = self._delete(target.deletes) if target.deletes is not None and self.keys_staged else LoadResult(0)
                 self._save_state(cursor, written)
                 destination.raise_if_interrupted()
                 self.connection.commit()
@@ -119,15 +147,14 @@ class DuckDBLoad(Load):
             raise
         finally:
             self._end()
-        return LoadResult(written=written, superseded=self.staged - written)
+        return replace(gone, written=written, superseded=self.staged - written)
 
     def abort(self) -> None:
         self._end()
 
     def _stage(self) -> int:
         """Move the incoming rows into the file or into a temporary table; how many they were."""
-        columns = ", ".join(f"cast({quote(f.name)} as {sql_type(f.type)}) as {quote(f.name)}" for f in self.target.fields)
-        rows = f"select {columns} from {_INCOMING}"
+        rows = f"select {_cast_columns(self.target)} from {_INCOMING}"
         if self.target.sync_mode is SyncMode.INCREMENTAL_UPSERT:
             statement = f"create temp table {_STAGE} as {rows}"
         else:
@@ -177,6 +204,28 @@ class DuckDBLoad(Load):
             )
         connection.execute(f"delete from {self.table} as target using {_STAGE} as stage where {same_key}")
         return self._arrived(connection.execute(insert).fetchall()[0][0], distinct)
+
+    def _delete(self, plan: DeletePlan) -> LoadResult:
+        """Mark or remove the records whose keys are not listed; within the transaction."""
+        connection, mark = self.connection, quote(DELETED_AT.name)
+        marks = plan.handling is DeleteHandling.MARK
+        known = " and ".join(f"target.{quote(name)} is not null" for name in self.target.primary_key)
+        same_key = " and ".join(f"target.{quote(name)} = keys.{quote(name)}" for name in self.target.primary_key)
+        listed = f"exists (select 1 from {_KEYS} as keys where {same_key})"
+        gone = f"{known} and not {listed}" + (f" and target.{mark} is null" if marks else "")
+        if marks:
+            connection.execute(
+                f"update {self.table} as target set {mark} = null where {mark} is not null and {known} and {listed}"
+            ).fetchall()
+        held = connection.execute(f"select count(*) from {self.table}{f' where {mark} is null' if marks else ''}").fetchall()[0][0]
+        missing = connection.execute(f"select count(*) from {self.table} as target where {gone}").fetchall()[0][0]
+        if not plan.allows(missing, held):
+            return LoadResult(0, withheld=missing, held=held)
+        if missing and marks:
+            connection.execute(f"update {self.table} as target set {mark} = ? where {gone}", [plan.noticed_at]).fetchall()
+        elif missing:
+            connection.execute(f"delete from {self.table} as target where {gone}").fetchall()
+        return LoadResult(0, deleted=missing)
 
     def _arrived(self, written: int, expected: int) -> int:
         if written != expected:

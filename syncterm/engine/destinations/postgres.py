@@ -61,7 +61,7 @@ class PostgresDestination(Destination):
     title: ClassVar[str] = "PostgreSQL"
     summary: ClassVar[str] = "Tables in a PostgreSQL database"
     Config = PostgresConfig
-    capabilities: ClassVar[DestinationCapabilities] = DestinationCapabilities(transactions=True, upsert=True)
+    capabilities: ClassVar[DestinationCapabilities] = DestinationCapabilities(transactions=True, upsert=True, deletes=True)
 
     config: PostgresConfig
 

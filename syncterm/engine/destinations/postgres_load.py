@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from syncterm.engine.deletes import DeletePlan
 from syncterm.engine.destinations.base import Load, LoadResult, LoadTarget
 from syncterm.engine.destinations.postgres import BEGIN, RESERVED, PostgresDestination, state_table
 from syncterm.engine.destinations.postgres_csv import csv_pieces
@@ -14,18 +16,20 @@ from syncterm.engine.destinations.postgres_table import (
     check_types,
     column_list,
     create_sql,
+    delete_statements,
     find_table,
     fresh_name,
     grants_or_bound,
     has_key,
     keep_columns_sql,
     key_sql,
+    keys_sql,
     latest_sql,
     merge_sql,
     state_update_sql,
 )
 from syncterm.engine.destinations.rejected import Fault, null_key_faults, split
-from syncterm.engine.destinations.rules import check_epoch, check_ownership, replaces
+from syncterm.engine.destinations.rules import check_epoch, check_ownership, keys_only, replaces
 from syncterm.engine.destinations.spelling import SpellingCheck, strict_json_faults
 from syncterm.engine.errors import ConfigError, DestinationError, DestinationUnavailableError, SynctermError
 from syncterm.engine.model import RejectedRecord, SyncMode
@@ -68,6 +72,8 @@ class PostgresLoad(Load):
         self._stage: str | None = None
         """The stage's bare name; None where rows go straight into the table."""
         self._staged = 0
+        self._keys: str | None = None
+        """The bare name of the table of listed keys."""
         self._spelling = SpellingCheck()
         self._table = self._find(target.table)
         self.has_state = destination.has_state(connection, schema)
@@ -82,10 +88,13 @@ class PostgresLoad(Load):
             self._execute(add_columns_sql(self._table, self.target, self._name))
 
     def accept(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, tuple[RejectedRecord, ...]]:
-        faults = null_key_faults(batch, self.target)
-        for field in self.target.fields:
+        return self._storable(batch, self.target)
+
+    def _storable(self, batch: pa.RecordBatch, target: LoadTarget) -> tuple[pa.RecordBatch, tuple[RejectedRecord, ...]]:
+        faults = null_key_faults(batch, target)
+        for field in target.fields:
             faults += self._faults(batch, field)
-        return split(batch, faults, self.target)
+        return split(batch, faults, target)
 
     def _faults(self, batch: pa.RecordBatch, field: Field) -> list[Fault]:
         import pyarrow as pa
@@ -133,9 +142,24 @@ class PostgresLoad(Load):
             command["freeze"] = True  # written once for good; allowed for a table of the same transaction
         self._staged = self._session.copy_in(self._connection, command, csv_pieces(batches))
 
+    def write_keys(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._keys = fresh_name(f"{RESERVED}keys_")
+        name = self._qualified(self._keys)
+        self._execute(keys_sql(self.target, name))
+        command = {"table_name": self._keys, "schema_name": self._schema, "format": "csv", "encoding": "utf8"}
+        target = keys_only(self.target)
+        storable = (self._storable(batch, target)[0] for batch in batches)
+        self._session.copy_in(self._connection, command, csv_pieces(storable))
+        self._execute(f"ANALYZE {name}", unlimited=True)
+
+    def forget_keys(self) -> None:
+        self._execute(f"DROP TABLE {self._qualified(self._keys or '')}")
+        self._keys = None
+
     def commit(self, cursor: str | None) -> LoadResult:
         try:
             written = self._publish()
+            gone = self._delete(self.target.deletes) if self.target.deletes is not None and self._keys else LoadResult(0)
             state = state_table(self._schema)
             update = state_update_sql(self.target, state, cursor, written, self.made_table, self.expected_loads)
             if self._execute(update) != "UPDATE 1":
@@ -146,7 +170,7 @@ class PostgresLoad(Load):
             self.abort()
             raise
         self._session.release(self._connection)
-        return LoadResult(written, self._staged - written)
+        return replace(gone, written=written, superseded=self._staged - written)
 
     def abort(self) -> None:
         self._session.roll_back(self._connection)
@@ -173,6 +197,19 @@ class PostgresLoad(Load):
         else:
             self._replace(current)
         return written
+
+    def _delete(self, plan: DeletePlan) -> LoadResult:
+        """Mark or remove the records whose keys are not listed."""
+        keys = self._qualified(self._keys or "")
+        statements = delete_statements(self.target, self._name, keys, plan)
+        self._execute(statements.clear, unlimited=True)
+        counted = self._session.fetch(self._connection, statements.count, unlimited=True)[0]
+        missing, held = counted["missing"], counted["held"]
+        allowed = plan.allows(missing, held)
+        if allowed and missing:
+            missing = _count(self._execute(statements.delete, unlimited=True))
+        self._execute(f"DROP TABLE {keys}")
+        return LoadResult(0, deleted=missing) if allowed else LoadResult(0, withheld=missing, held=held)
 
     def _keep_latest(self) -> int:
         """Turn an upsert's stage into a table of the latest version of each key, with its index; how many rows it has."""

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from syncterm.engine.deletes import DELETED_AT, DeletePlan
 from syncterm.engine.destinations.base import LoadTarget
 from syncterm.engine.destinations.rules import schema_changed
 from syncterm.engine.errors import ConfigError
+from syncterm.engine.model import DeleteHandling
 from syncterm.engine.postgres import quote_name, quote_text
 from syncterm.engine.postgres_session import Session
 from syncterm.engine.postgres_types import column_sql, holds
@@ -159,6 +161,42 @@ def merge_sql(target: LoadTarget, stage: str, name: str) -> str:
     return (
         f"INSERT INTO {name} ({column_list(target)}) SELECT {column_list(target)} FROM ({latest_sql(target, stage)}) AS latest"
         f" ON CONFLICT ({key}) DO UPDATE SET {changes}"
+    )
+
+
+def keys_sql(target: LoadTarget, name: str) -> str:
+    """The statement that makes the table of the keys that the source lists."""
+    types = {field.name: column_sql(field) for field in target.fields}
+    return f"CREATE UNLOGGED TABLE {name} ({', '.join(f'{quote_name(key)} {types[key]}' for key in target.primary_key)})"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteStatements:
+    """What finds and deletes the records whose keys are not listed."""
+
+    clear: str
+    """Takes the marks off records that are listed again; empty where records are removed."""
+    count: str
+    """How many are `missing`, of how many that are `held`."""
+    delete: str
+
+
+def delete_statements(target: LoadTarget, name: str, keys: str, plan: DeletePlan) -> DeleteStatements:
+    """The statements for the table `name` and the table `keys` of what is listed."""
+    mark = quote_name(DELETED_AT.name)
+    same_key = " AND ".join(f"target.{quote_name(key)} = keys.{quote_name(key)}" for key in target.primary_key)
+    known = " AND ".join(f"target.{quote_name(key)} IS NOT NULL" for key in target.primary_key)
+    listed = f"EXISTS (SELECT FROM {keys} AS keys WHERE {same_key})"
+    gone = f"{known} AND NOT {listed}"
+    if plan.handling is DeleteHandling.REMOVE:
+        count = f"SELECT count(*) FILTER (WHERE {gone}) AS missing, count(*) AS held FROM {name} AS target"
+        return DeleteStatements("", count, f"DELETE FROM {name} AS target WHERE {gone}")
+    live = f"target.{mark} IS NULL"
+    noticed = f"{quote_text(plan.noticed_at.isoformat())}::timestamptz"
+    return DeleteStatements(
+        f"UPDATE {name} AS target SET {mark} = NULL WHERE {mark} IS NOT NULL AND {listed}",
+        f"SELECT count(*) FILTER (WHERE {gone}) AS missing, count(*) AS held FROM {name} AS target WHERE {live}",
+        f"UPDATE {name} AS target SET {mark} = {noticed} WHERE {live} AND {gone}",
     )
 
 

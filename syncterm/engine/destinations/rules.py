@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from syncterm.engine.destinations.base import STATE_TABLE, LoadTarget
 from syncterm.engine.errors import ConfigError, DestinationError, SchemaChangedError, StaleEpochError
@@ -123,6 +123,12 @@ def check_epoch(target: LoadTarget, epoch: int) -> None:
         )
 
 
+def keys_only(target: LoadTarget) -> LoadTarget:
+    """The target with nothing but its key's columns, in the key's order."""
+    by_name = {field.name: field for field in target.fields}
+    return replace(target, fields=tuple(by_name[name] for name in target.primary_key))
+
+
 def replaces(target: LoadTarget) -> bool:
     """Whether a load puts its rows in the place of all that is there."""
     return target.full or target.sync_mode is SyncMode.REPLACE
@@ -147,6 +153,8 @@ def check_ownership(
     mine = next((row for row in rows if (row.connector_id, row.stream) == (target.connector_id, target.stream)), None)
     named = [row for row in rows if same(row.table_name) == same(target.table)]
     made = not exists or any(row.made_table for row in named)
+    if target.deletes is not None:
+        _check_alone(target, [row for row in named if row is not mine], made, described)
     if replaces(target):
         if not made:
             raise ConfigError(
@@ -175,6 +183,17 @@ def check_ownership(
             remedy="Run a historical re-sync, or restore the table.",
         )
     return made
+
+
+def _check_alone(target: LoadTarget, others: list[StateRow], made: bool, described: str) -> None:
+    """Raises: ConfigError: where records of others may be in the table, which would be taken for deleted ones."""
+    if made and not others:
+        return
+    why = f"stream {others[0].stream!r} fills it, too" if others else "it was not made by syncterm"
+    raise ConfigError(
+        f"Deleted records of stream {target.stream!r} cannot be told from others in {described}: {why}.",
+        remedy="Give the stream a table of its own, or keep deleted records.",
+    )
 
 
 def schema_changed(target: LoadTarget, column: str, wanted: str, existing: str, described: str) -> SchemaChangedError:

@@ -69,7 +69,9 @@ class SQLiteDestination(Destination):
     title: ClassVar[str] = "SQLite"
     summary: ClassVar[str] = "Tables in a SQLite database file"
     Config = SQLiteDestinationConfig
-    capabilities: ClassVar[DestinationCapabilities] = DestinationCapabilities(transactions=True, upsert=True, parallel_loads=1)
+    capabilities: ClassVar[DestinationCapabilities] = DestinationCapabilities(
+        transactions=True, upsert=True, deletes=True, parallel_loads=1
+    )
 
     config: SQLiteDestinationConfig
 

@@ -7,19 +7,30 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from syncterm.engine.deletes import DELETED_AT, DeletePlan
 from syncterm.engine.destinations.base import STATE_TABLE, Load, LoadResult, LoadTarget
 from syncterm.engine.destinations.merge import Merge, merge_errors
 from syncterm.engine.destinations.pulled import PulledBatches
 from syncterm.engine.destinations.rejected import null_key_faults, split
-from syncterm.engine.destinations.rules import check_epoch, check_ownership, disk_full, fold, quote, replaces, schema_changed
+from syncterm.engine.destinations.rules import (
+    check_epoch,
+    check_ownership,
+    disk_full,
+    fold,
+    keys_only,
+    quote,
+    replaces,
+    schema_changed,
+)
 from syncterm.engine.destinations.sqlite import SQLiteDestination, read_state
 from syncterm.engine.destinations.sqlite_values import Storage, declared_type, holds, value_faults
 from syncterm.engine.destinations.staging import Staging, sweep
 from syncterm.engine.errors import ConfigError, DestinationError
-from syncterm.engine.model import RejectedRecord, SyncMode
+from syncterm.engine.model import DeleteHandling, RejectedRecord, SyncMode
 from syncterm.engine.schema import Field
 
 if TYPE_CHECKING:
@@ -48,6 +59,7 @@ class SQLiteLoad(Load):
         self.made_table = False
         self.staged = self.written = 0
         """Rows handed to `write`, and those left after older versions of a key."""
+        self.keys_staged = False
         self._staging: Staging | None = None
         self._merge: Merge | None = None
 
@@ -85,21 +97,36 @@ class SQLiteLoad(Load):
         self._staging = Staging(self.path.parent, prefix)
 
     def accept(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, tuple[RejectedRecord, ...]]:
-        return split(batch, null_key_faults(batch, self.target) + value_faults(batch, self.target.fields), self.target)
+        return self._storable(batch, self.target)
+
+    def _storable(self, batch: pa.RecordBatch, target: LoadTarget) -> tuple[pa.RecordBatch, tuple[RejectedRecord, ...]]:
+        return split(batch, null_key_faults(batch, target) + value_faults(batch, target.fields), target)
 
     def write(self, batches: Iterator[pa.RecordBatch]) -> None:
         poll = self.destination.raise_if_interrupted
         poll()
         if not self.upsert:
-            self.staged = self.written = self._fill(batches)
+            self.staged = self.written = self._fill(batches, "rows", self.target.fields)
             return
         target = self.target
         merge = self._merge = Merge(self._folder(), target.fields, target.primary_key, target.cursor_field)
         with merge_errors(self.path, poll):
             self.staged = merge.stage(batches, poll)
             self.written = merge.distinct_keys()
-            self._fill(merge.merged(None, target.fields, self.written))
+            self._fill(merge.merged(None, target.fields, self.written), "rows", target.fields)
             merge.close()
+
+    def write_keys(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self.destination.raise_if_interrupted()
+        target = keys_only(self.target)
+        self._fill((self._storable(batch, target)[0] for batch in batches), "keys", target.fields)
+        with closing(sqlite3.connect(self._stage_path())) as connection:
+            columns = ", ".join(f"c{number}" for number in range(len(target.fields)))
+            connection.execute(f"create index key_index on keys ({columns})")
+        self.keys_staged = True
+
+    def forget_keys(self) -> None:
+        self.keys_staged = False
 
     def commit(self, cursor: str | None) -> LoadResult:
         destination, connection = self.destination, self.connection
@@ -111,11 +138,13 @@ class SQLiteLoad(Load):
                     self._check_state()
                     self.look()
                     self._copy()
+                    plan = self.target.deletes
+                    gone = self._delete(plan) if plan is not None and self.keys_staged else LoadResult(0)
                     self._save_state(cursor)
                     destination.raise_if_interrupted()
         finally:
             self.abort()
-        return LoadResult(written=self.written, superseded=self.staged - self.written)
+        return replace(gone, written=self.written, superseded=self.staged - self.written)
 
     def abort(self) -> None:
         with suppress(sqlite3.Error):  # whatever is wrong with the connection, it is gone afterwards
@@ -134,13 +163,13 @@ class SQLiteLoad(Load):
         if merge is not None:
             merge.interrupt()
 
-    def _fill(self, batches: Iterator[pa.RecordBatch]) -> int:
-        """Write rows into the load's own database; how many. What the iterator raises comes back as it is."""
+    def _fill(self, batches: Iterator[pa.RecordBatch], table: str, fields: tuple[Field, ...]) -> int:
+        """Write rows into a table of the load's own database; how many. What the iterator raises comes back as it is."""
         from adbc_driver_manager import Error as DriverError
         from adbc_driver_sqlite import dbapi
 
         path = self._stage_path()
-        storage = Storage(self.target.fields)
+        storage = Storage(fields)
         rows = 0
 
         def stored() -> Iterator[pa.RecordBatch]:
@@ -149,10 +178,10 @@ class SQLiteLoad(Load):
                 rows += batch.num_rows
                 yield from storage.convert(batch)
 
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        columns = ", ".join(f"c{number} {declared_type(field.type)}" for number, field in enumerate(self.target.fields))
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        columns = ", ".join(f"c{number} {declared_type(field.type)}" for number, field in enumerate(fields))
         with closing(sqlite3.connect(path)) as connection:
-            connection.execute(f'create table "rows" ({columns})')
+            connection.execute(f"create table {quote(table)} ({columns})")
         pulled = PulledBatches(stored(), storage.schema(), self.destination.raise_if_interrupted)
         try:
             with pulled.own_errors(), dbapi.connect(str(path), autocommit=True) as staging, staging.cursor() as cursor:
@@ -160,7 +189,7 @@ class SQLiteLoad(Load):
                 cursor.fetchall()
                 cursor.execute("pragma synchronous = off")
                 staging.adbc_connection.set_autocommit(False)  # the driver's own transaction would hide why it failed
-                cursor.adbc_ingest("rows", pulled.reader, mode="append")
+                cursor.adbc_ingest(table, pulled.reader, mode="append")
                 staging.adbc_connection.commit()
         except DriverError as error:
             if "disk is full" in str(error):
@@ -198,6 +227,29 @@ class SQLiteLoad(Load):
             copied = connection.execute(f"{rows} where true on conflict ({key}) do update set {changed}").rowcount
         if copied != self.written:
             raise DestinationError(f"{copied} rows arrived in table {quote(self.name)} of {self.path}, not {self.written}.")
+
+    def _delete(self, plan: DeletePlan) -> LoadResult:
+        """Mark or remove the records whose keys are not listed; within the transaction."""
+        connection, mark = self.connection, quote(DELETED_AT.name)
+        marks = plan.handling is DeleteHandling.MARK
+        key = [f"{self.table}.{quote(name)}" for name in self.target.primary_key]
+        same_key = " and ".join(f"{column} = keys.c{number}" for number, column in enumerate(key))
+        listed = f"exists (select 1 from stage.keys as keys where {same_key})"
+        gone = " and ".join(f"{column} is not null" for column in key) + f" and not {listed}"
+        if marks:
+            gone += f" and {mark} is null"
+            connection.execute(f"update {self.table} set {mark} = null where {mark} is not null and {listed}")
+        live = f" where {mark} is null" if marks else ""
+        held = connection.execute(f"select count(*) from {self.table}{live}").fetchone()[0]
+        missing = connection.execute(f"select count(*) from {self.table} where {gone}").fetchone()[0]
+        if not plan.allows(missing, held):
+            return LoadResult(0, withheld=missing, held=held)
+        if missing and marks:
+            noticed = plan.noticed_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            connection.execute(f"update {self.table} set {mark} = ? where {gone}", (noticed,))
+        elif missing:
+            connection.execute(f"delete from {self.table} where {gone}")
+        return LoadResult(0, deleted=missing)
 
     def _make_table(self, delivered: Mapping[str, Field]) -> None:
         """Make the table, in the place of one whose types do not fit; columns that the stream no longer has stay, empty."""

@@ -20,9 +20,8 @@ class SourceCapabilities:
     """What a source can do; the catalog shows it."""
 
     incremental: bool = True
-    row_filter: bool = False
-    """Whether it evaluates `StreamConfig.row_filter` itself."""
     deletes: bool = False
+    """Whether a whole read lists every record that there is now, so that one which is missing is gone."""
     real_time: bool = False
 
 

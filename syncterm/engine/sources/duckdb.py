@@ -79,7 +79,7 @@ class DuckDBSource(Source):
     title: ClassVar[str] = "DuckDB"
     summary: ClassVar[str] = "Tables and views of one schema of a DuckDB database file."
     Config = DuckDBSourceConfig
-    capabilities = SourceCapabilities(incremental=True)
+    capabilities = SourceCapabilities(incremental=True, deletes=True)
 
     config: DuckDBSourceConfig
     _connection: DuckDBPyConnection | None = None

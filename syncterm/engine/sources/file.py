@@ -148,7 +148,7 @@ class FileSource(Source):
     title: ClassVar[str] = "Files"
     summary: ClassVar[str] = "CSV, JSON Lines and Parquet files: one, a folder of them, or all that match a pattern."
     Config = FileConfig
-    capabilities = SourceCapabilities(incremental=True)
+    capabilities = SourceCapabilities(incremental=True, deletes=True)
 
     config: FileConfig
 

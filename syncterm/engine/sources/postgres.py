@@ -59,7 +59,7 @@ class PostgresSource(Source):
     title: ClassVar[str] = "PostgreSQL"
     summary: ClassVar[str] = "Tables and views of a PostgreSQL database"
     Config = PostgresConfig
-    capabilities: ClassVar[SourceCapabilities] = SourceCapabilities(incremental=True)
+    capabilities: ClassVar[SourceCapabilities] = SourceCapabilities(incremental=True, deletes=True)
 
     config: PostgresConfig
 

@@ -77,7 +77,7 @@ class SQLiteSource(Source):
     title: ClassVar[str] = "SQLite"
     summary: ClassVar[str] = "Tables and views of a SQLite database file."
     Config = SQLiteConfig
-    capabilities = SourceCapabilities(incremental=True)
+    capabilities = SourceCapabilities(incremental=True, deletes=True)
 
     config: SQLiteConfig
     _connection: sqlite3.Connection | None = None
