@@ -28,12 +28,16 @@ class Scope(StrEnum):
     """The detail screen of one connector."""
     SYNC = "sync"
     """The screen of one sync."""
+    ENDPOINTS = "endpoints"
+    """The table of sources, and that of destinations."""
+    ENDPOINT = "endpoint"
+    """The screen of one source or destination."""
 
 
 class Group(StrEnum):
     """Headings of the help overlay, in its order."""
 
-    CONNECTOR = "Connector"
+    ACTION = "Actions"
     VIEW = "View"
     FIND = "Find and sort"
     COPY = "Copy and export"
@@ -45,6 +49,8 @@ class Argument(StrEnum):
 
     NONE = ""
     CONNECTOR = "connector"
+    SOURCE = "source"
+    DESTINATION = "destination"
     COLUMN = "column"
     STATUS = "status"
     THEME = "theme"
@@ -57,7 +63,7 @@ class ActionSpec:
 
     id: str
     keys: str
-    """Comma separated, in Textual's names; the first is the one shown."""
+    """Comma separated, in Textual's names; the first is the one shown. Empty: only in the palette."""
     title: str
     help: str
     group: Group
@@ -71,8 +77,6 @@ class ActionSpec:
     word: str = ""
     """Its command in the palette, where that differs from the id."""
     argument: Argument = Argument.NONE
-    missing: str = ""
-    """Why it cannot be used yet, in one sentence; shown, dim."""
 
     @property
     def command(self) -> str:
@@ -80,31 +84,44 @@ class ActionSpec:
 
 
 APP = frozenset({Scope.APP})
-TABLE = frozenset({Scope.CONNECTORS})
+TABLE = frozenset({Scope.CONNECTORS, Scope.ENDPOINTS})
 DETAIL = frozenset({Scope.CONNECTOR})
 BOTH = frozenset({Scope.CONNECTORS, Scope.CONNECTOR})
-EVERY_SCREEN = BOTH | {Scope.SYNC}
+ENDPOINT = frozenset({Scope.ENDPOINTS, Scope.ENDPOINT})
+SYNCED = BOTH | {Scope.SYNC}
+"""The screens of what syncs."""
+EVERY_SCREEN = SYNCED | ENDPOINT
 
 _SPECS = (
-    # --- Connector
+    # --- What is done with rows
     ActionSpec(
         "open",
         "enter",
         "Open",
-        "The connector's own screen: flow, schema, history, logs.",
-        Group.CONNECTOR,
+        "Its own screen: a connector's flow, schema, history and logs; what a source offers, and who uses it.",
+        Group.ACTION,
         TABLE,
         footer="Open",
         word="connector",
         argument=Argument.CONNECTOR,
     ),
     ActionSpec(
+        "add",
+        "a",
+        "Add",
+        "Add another one: choose its type, then fill in its form.",
+        Group.ACTION,
+        frozenset({Scope.ENDPOINTS}),
+        role=Role.USER,
+        footer="Add",
+    ),
+    ActionSpec(
         "sync_now",
         "r",
         "Sync now",
         "Start a sync of the marked connectors, or of the one under the cursor.",
-        Group.CONNECTOR,
-        BOTH,
+        Group.ACTION,
+        BOTH | {Scope.ENDPOINTS},
         role=Role.USER,
         footer="Sync",
         word="sync",
@@ -115,8 +132,8 @@ _SPECS = (
         "x",
         "Cancel sync",
         "Stop running and queued syncs at the next batch; what was committed stays.",
-        Group.CONNECTOR,
-        EVERY_SCREEN,
+        Group.ACTION,
+        SYNCED,
         role=Role.USER,
         footer="Cancel",
         argument=Argument.CONNECTOR,
@@ -126,7 +143,7 @@ _SPECS = (
         "t",
         "Pause or resume",
         "Stop or resume the schedule; no configuration and no state is lost.",
-        Group.CONNECTOR,
+        Group.ACTION,
         BOTH,
         role=Role.USER,
         footer="Pause",
@@ -137,9 +154,9 @@ _SPECS = (
         "check",
         "c",
         "Test connection",
-        "Test both ends step by step, with the cause and the remedy.",
-        Group.CONNECTOR,
-        BOTH,
+        "Test the connection step by step, with the cause and the remedy; of a connector both ends.",
+        Group.ACTION,
+        BOTH | ENDPOINT,
         role=Role.USER,
         footer="Test",
         word="test",
@@ -149,18 +166,17 @@ _SPECS = (
         "edit",
         "e",
         "Edit setup",
-        "Change the connector's set-up.",
-        Group.CONNECTOR,
-        BOTH,
+        "Change the set-up, in its form.",
+        Group.ACTION,
+        BOTH | ENDPOINT,
         role=Role.USER,
-        missing="No form yet: change its file, then `syncterm apply FILE`.",
     ),
     ActionSpec(
         "historical_resync",
         "H",
         "Historical re-sync",
         "Read everything again from the beginning; readers see the old data until the end.",
-        Group.CONNECTOR,
+        Group.ACTION,
         BOTH,
         role=Role.USER,
         dangerous=True,
@@ -172,7 +188,7 @@ _SPECS = (
         "A",
         "Approve schema",
         "Accept the schema change that waits, after showing it.",
-        Group.CONNECTOR,
+        Group.ACTION,
         DETAIL,
         role=Role.USER,
         word="approve",
@@ -181,9 +197,9 @@ _SPECS = (
         "delete",
         "D,delete",
         "Delete",
-        "Delete connectors; data in the destination stays. Can be undone for a short while.",
-        Group.CONNECTOR,
-        BOTH,
+        "Delete; data in destinations stays, and what connectors use is kept. Can be undone for a short while.",
+        Group.ACTION,
+        BOTH | ENDPOINT,
         role=Role.USER,
         dangerous=True,
         argument=Argument.CONNECTOR,
@@ -193,17 +209,17 @@ _SPECS = (
         "U",
         "Undo delete",
         "Bring back what was deleted last, within its grace period.",
-        Group.CONNECTOR,
-        TABLE,
+        Group.ACTION,
+        TABLE | {Scope.ENDPOINT},
         role=Role.USER,
     ),
     ActionSpec(
         "menu",
         "m",
         "Actions menu",
-        "What can be done with this connector, each with its key; also by right click.",
-        Group.CONNECTOR,
-        BOTH,
+        "What can be done with this row, each with its key; also by right click.",
+        Group.ACTION,
+        BOTH | ENDPOINT,
         footer="Menu",
     ),
     ActionSpec(
@@ -211,8 +227,8 @@ _SPECS = (
         "l",
         "Logs",
         "The log lines of the connector, or of the sync.",
-        Group.CONNECTOR,
-        EVERY_SCREEN,
+        Group.ACTION,
+        SYNCED,
         footer="Logs",
         argument=Argument.CONNECTOR,
     ),
@@ -221,7 +237,7 @@ _SPECS = (
         "d",
         "Details",
         "Show or hide the pane with everything known about the row.",
-        Group.CONNECTOR,
+        Group.ACTION,
         TABLE,
         footer="Details",
     ),
@@ -233,8 +249,15 @@ _SPECS = (
     ActionSpec(
         "pause_display", "p", "Pause display", "Freeze the picture; syncs go on. Again to go on.", Group.VIEW, TABLE, word="freeze"
     ),
-    ActionSpec("zoom", "z,plus", "Zoom", "Give the whole screen to the tab, and back.", Group.VIEW, DETAIL),
-    ActionSpec("refresh", "R,ctrl+r", "Refresh", "Read everything shown from the store again.", Group.VIEW, EVERY_SCREEN),
+    ActionSpec("zoom", "z,plus", "Zoom", "Give the whole screen to the tab, and back.", Group.VIEW, DETAIL | {Scope.ENDPOINT}),
+    ActionSpec(
+        "refresh",
+        "R,ctrl+r",
+        "Refresh",
+        "Read everything shown again; on a source's screen also what the source offers.",
+        Group.VIEW,
+        EVERY_SCREEN,
+    ),
     ActionSpec("previous_tab", "left_square_bracket", "Previous tab", "The tab to the left.", Group.VIEW, EVERY_SCREEN),
     ActionSpec("next_tab", "right_square_bracket", "Next tab", "The tab to the right.", Group.VIEW, EVERY_SCREEN),
     ActionSpec(
@@ -281,7 +304,7 @@ _SPECS = (
         "failures_only",
         "f",
         "Failures only",
-        "Keep the connectors that are Broken, also the paused ones.",
+        "Keep what fails: Broken connectors, also paused ones; ends in Error or refused.",
         Group.FIND,
         TABLE,
         word="failures",
@@ -321,6 +344,30 @@ _SPECS = (
         "palette", "colon,ctrl+p", "Commands", "Type a command, with an argument by name.", Group.GENERAL, APP, footer="Command"
     ),
     ActionSpec("show_connectors", "1", "Connectors", "The table of connectors.", Group.GENERAL, APP, word="connectors"),
+    ActionSpec(
+        "show_sources",
+        "2",
+        "Sources",
+        "The table of sources; with a name in the palette, that source.",
+        Group.GENERAL,
+        APP,
+        word="source",
+        argument=Argument.SOURCE,
+    ),
+    ActionSpec(
+        "show_destinations",
+        "3",
+        "Destinations",
+        "The table of destinations; with a name in the palette, that destination.",
+        Group.GENERAL,
+        APP,
+        word="destination",
+        argument=Argument.DESTINATION,
+    ),
+    ActionSpec("add_source", "", "Add source", "Choose its type, then fill in its form.", Group.GENERAL, APP, role=Role.USER),
+    ActionSpec(
+        "add_destination", "", "Add destination", "Choose its type, then fill in its form.", Group.GENERAL, APP, role=Role.USER
+    ),
     ActionSpec("last_view", "minus", "Last view", "Back to the view before this one, and back again.", Group.GENERAL, APP),
     ActionSpec(
         "back",
@@ -340,6 +387,9 @@ ACTIONS: Mapping[str, ActionSpec] = {spec.id: spec for spec in _SPECS}
 
 CONNECTOR_MENU = ("toggle_pause", "sync_now", "edit", "historical_resync", "check", "delete")
 """The six actions of a connector's menu (A2), in its order."""
+
+ENDPOINT_MENU = ("edit", "check", "delete")
+"""The actions of a source's or a destination's menu, in its order."""
 
 _RANKS = (Role.VIEWER, Role.USER, Role.ADMINISTRATOR)
 
@@ -368,22 +418,23 @@ def bindings(scope: Scope) -> list[Binding]:
             show=bool(spec.footer),
         )
         for spec in in_scope(scope)
+        if spec.keys
     ]
 
 
 def keys_of(spec: ActionSpec, keymap: Mapping[str, str]) -> tuple[str, ...]:
-    """The keys that do it now, the configured ones where there are any, in Textual's names."""
+    """The keys that do it now, the configured ones where there are any, in Textual's names; "" for none."""
     return tuple(key.strip() for key in keymap.get(spec.id, spec.keys).split(","))
 
 
 def clashes(keymap: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """(key, action that gets it, action that loses it): keys that a keymap takes away without anybody having said so."""
     found: dict[tuple[str, str], str] = {}
-    for scope in (Scope.CONNECTORS, Scope.CONNECTOR, Scope.SYNC):
+    for scope in (scope for scope in Scope if scope is not Scope.APP):
         specs = (*in_scope(scope), *in_scope(Scope.APP))
         for winner in (spec for spec in specs if spec.id in keymap):
             for loser in (spec for spec in specs if spec is not winner):
-                for key in set(keys_of(winner, keymap)) & set(keys_of(loser, keymap)):
+                for key in (set(keys_of(winner, keymap)) & set(keys_of(loser, keymap))) - {""}:
                     if (key, loser.id) not in found and (key, winner.id) not in found:
                         found[key, loser.id] = winner.id
     return [(key, winner, loser) for (key, loser), winner in found.items()]

@@ -23,15 +23,15 @@ from textual.signal import Signal
 from textual.worker import Worker, WorkerState
 
 from syncterm.account import account_name
-from syncterm.actions import ACTIONS, Argument, Scope, bindings, clashes
+from syncterm.actions import ACTIONS, Scope, allowed, bindings, clashes
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.events import EVERYTHING, Change, Subscription
 from syncterm.engine.model import Actor, Role
+from syncterm.navigation import Navigation
 from syncterm.painting import FrameDifference
 from syncterm.screens.base import DashboardScreen
 from syncterm.screens.connector_actions import ConnectorActions
-from syncterm.screens.connectors import ConnectorsScreen
-from syncterm.screens.dashboard import Dashboard
+from syncterm.screens.endpoint_actions import EndpointActions
 from syncterm.screens.menu import Choice, Menu
 from syncterm.screens.row_actions import LastDeletion
 from syncterm.settings import ScreenState, Settings
@@ -110,7 +110,7 @@ def collect_garbage_from_now_on() -> None:
         gc.enable()
 
 
-class SyncTermApp(Dashboard, inherit_bindings=False):
+class SyncTermApp(Navigation, inherit_bindings=False):
     """The dashboard on one engine host.
 
     Args:
@@ -126,7 +126,6 @@ class SyncTermApp(Dashboard, inherit_bindings=False):
     TITLE = "syncterm"
     ENABLE_COMMAND_PALETTE = False  # the product has its own, with arguments
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # Textual declares it so
-    DEFAULT_MODE = "connectors"
     BINDINGS: ClassVar[list[Any]] = bindings(Scope.APP)
 
     def __init__(
@@ -166,9 +165,8 @@ class SyncTermApp(Dashboard, inherit_bindings=False):
         self.engine_changes: Signal[Change] = Signal(self, "engine-changes")
         self.crash_report = ""
         """What was printed at a crash."""
-        self.last_connector_id: str | None = None
-        """The connector whose own screen was open last."""
         self.connector_actions = ConnectorActions(self)
+        self.endpoint_actions = EndpointActions(self)
         self.last_deletion = LastDeletion()
         self._subscription: Subscription | None = None
         self._frame = FrameDifference()
@@ -176,9 +174,6 @@ class SyncTermApp(Dashboard, inherit_bindings=False):
             self.register_theme(theme)
         self.theme = self.appearance.theme
         self.set_keymap(dict(settings.keymap))
-
-    def get_default_screen(self) -> Screen[Any]:
-        return ConnectorsScreen()
 
     # --- Life
 
@@ -359,7 +354,9 @@ class SyncTermApp(Dashboard, inherit_bindings=False):
         return None if self._reason_against(action) else True
 
     def _reason_against(self, action: str) -> str:
-        if action == "last_view" and self.last_connector_id is None:
+        if not allowed(ACTIONS[action], self.actor.role):
+            return "This dashboard is read-only." if self.read_only else f"It needs the role {ACTIONS[action].role}."
+        if action == "last_view" and self._before is None:
             return "There is no other view yet."
         if action == "choose_theme" and not self.appearance.colours:
             return "NO_COLOR is set: there is one theme, without colours."
@@ -397,47 +394,6 @@ class SyncTermApp(Dashboard, inherit_bindings=False):
         from syncterm.screens.palette import PaletteScreen
 
         self.push_screen(PaletteScreen(self.screen))
-
-    async def run_command(self, action: str, argument: str) -> None:
-        spec = ACTIONS[action]
-        actions = self.connector_actions
-        table = self.screen_stack[0]
-        match spec.argument:
-            case Argument.CONNECTOR if action == "open":
-                self.open_connector(argument)
-            case Argument.CONNECTOR if action == "logs":
-                self.open_connector(argument, tab="logs")
-            case Argument.CONNECTOR if action == "check":
-                actions.start(actions.check(argument))
-            case Argument.CONNECTOR:
-                actions.start(getattr(actions, action)((argument,)))
-            case Argument.THEME:
-                self.set_theme_by_name(argument)
-            case _ if isinstance(table, ConnectorsScreen):
-                self.action_show_connectors()
-                table.run_view_command(spec.argument, argument)
-
-    def action_show_connectors(self) -> None:
-        while len(self.screen_stack) > 1:
-            self.pop_screen()
-
-    def open_connector(self, connector_id: str, *, tab: str = "schema") -> None:
-        from syncterm.screens.connector import ConnectorScreen
-
-        self.last_connector_id = connector_id
-        self.push_screen(ConnectorScreen(self.host, connector_id, tab=tab))
-
-    def action_last_view(self) -> None:
-        if len(self.screen_stack) > 1:
-            self.pop_screen()
-        elif self.last_connector_id is not None:
-            self.open_connector(self.last_connector_id)
-
-    async def action_back(self) -> None:
-        if isinstance(self.screen, DashboardScreen):
-            self.screen.go_back()
-        elif len(self.screen_stack) > 1:
-            self.pop_screen()
 
     def action_hide_header(self) -> None:
         self.header_hidden = not self.header_hidden

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from syncterm.actions import CONNECTOR_MENU
 from syncterm.screens.menus import MenuScreen
+
+NO_FORM = "No form yet: change its file, then `syncterm apply FILE`."
 
 
 class ActingScreen(MenuScreen):
     """Says which connectors; `ConnectorActions` does the rest."""
 
     MENU = CONNECTOR_MENU
+    never: Mapping[str, str] = {"edit": NO_FORM}
 
     def _start(self, action: str) -> None:
         # The ids as they are at the key press; what happens meanwhile changes nothing.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -12,6 +13,7 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from syncterm.actions import ACTIONS, ActionSpec, Scope, allowed, in_scope, key_label, keys_of
+from syncterm.screens.dashboard import Place
 from syncterm.widgets.footer import Footer, FooterKey, KeyLine
 from syncterm.widgets.header import Badge, Header
 from syncterm.widgets.live_table import LiveTable
@@ -36,6 +38,10 @@ class DashboardScreen(Screen[None]):
     """
 
     SCOPE: ClassVar[Scope]
+    never: Mapping[str, str] = {}
+    """Actions of the scope that never apply here, with the reason why; not on the footer."""
+    place = Place()
+    """What it shows, for the way back to it."""
 
     @property
     def dashboard(self) -> Dashboard:
@@ -87,6 +93,7 @@ class DashboardScreen(Screen[None]):
         self.update_footer()
 
     def on_screen_resume(self) -> None:
+        self.dashboard.arrived(self)
         self.set_class(self.dashboard.header_hidden, "-no-header")
         self.update_header()
 
@@ -110,7 +117,7 @@ class DashboardScreen(Screen[None]):
         keys: list[FooterKey] = []
         for spec in (*in_scope(self.SCOPE), *in_scope(Scope.APP)):
             node = self if self.SCOPE in spec.scopes else self.app
-            state = node.check_action(spec.id, ()) if spec.footer else False
+            state = node.check_action(spec.id, ()) if spec.footer and spec.id not in self.never else False
             if state is not False:
                 label = key_label(keys_of(spec, keymap)[0], ascii=self.dashboard.ascii)
                 keys.append(FooterKey(spec.id, label, spec.footer, enabled=bool(state), pinned=spec.id in PINNED))
@@ -137,8 +144,8 @@ class DashboardScreen(Screen[None]):
 
     def full_reason_against(self, spec: ActionSpec) -> str:
         """Why an action does nothing here: missing, not this person's role, or the screen's own reason."""
-        if spec.missing:
-            return spec.missing
+        if reason := self.never.get(spec.id):
+            return reason
         if not allowed(spec, self.dashboard.actor.role):
             return "This dashboard is read-only." if self.dashboard.read_only else f"{spec.title} needs the role {spec.role}."
         return self.reason_against(spec.id)

@@ -27,6 +27,7 @@ from syncterm.screens.connector_summary import (
     fires_line,
     life_line,
 )
+from syncterm.screens.dashboard import Place
 from syncterm.screens.history_pane import PATTERN_PERIOD, HistoryPane
 from syncterm.screens.logs_pane import LogsPane
 from syncterm.screens.looking import Looking
@@ -84,6 +85,7 @@ class ConnectorScreen(ActingScreen):
         super().__init__()
         self._host = host
         self.connector_id = connector_id
+        self.place = Place("connector", connector_id)
         self._first_tab = tab if tab in dict(TABS) else "schema"
         self._row: ConnectorRow | None = None
         self._settled: ConnectorRow | None = None
@@ -327,9 +329,7 @@ class ConnectorScreen(ActingScreen):
 
     @on(HistoryPane.SyncOpened)
     def _sync_opened(self, event: HistoryPane.SyncOpened) -> None:
-        from syncterm.screens.sync_detail import SyncDetailScreen
-
-        self.app.push_screen(SyncDetailScreen(self._host, event.sync_id))
+        self.dashboard.open_sync(event.sync_id)
 
     @on(HistoryPane.Narrowed)
     def _history_narrowed(self) -> None:

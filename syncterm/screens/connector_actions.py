@@ -27,8 +27,6 @@ ROWS_AT_ONCE = 500
 class ConnectorActions(RowActions):
     """The actions on connectors, by id."""
 
-    NOUN, PLURAL = "connector", "connectors"
-
     # --- The six of the menu, and cancel
 
     async def sync_now(self, ids: Sequence[str]) -> None:
@@ -146,7 +144,7 @@ class ConnectorActions(RowActions):
         keys = await self._call(lambda engine: engine.queries.connector_keys(wanted))
         found = await self._found(keys)
         rows = [found[key] for key in keys if key in found]
-        await self._write(rows, ConnectorRow, folder, file_format)
+        await self._write(rows, ConnectorRow, "connectors", folder, file_format)
 
     # --- Shared
 

@@ -50,9 +50,9 @@ class ConnectorsScreen(TableScreen["ConnectorRow"], ActingScreen):
     SCOPE = Scope.CONNECTORS
     BINDINGS: ClassVar[list[BindingType]] = [binding for binding in bindings(Scope.CONNECTORS) if binding.id != "open"]
     TABLE = ConnectorTable
-    FIELDS = FILTER_FIELDS
-    EXAMPLES = "text   !text   source:pg   status:broken"
-    NOUN, PLURAL = "connector", "connectors"
+    fields = FILTER_FIELDS
+    examples = "text   !text   source:pg   status:broken"
+    noun, plural = "connector", "connectors"
 
     def __init__(self) -> None:
         super().__init__("connectors")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,7 +13,7 @@ from textual.signal import Signal
 
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.events import Change
-from syncterm.engine.model import Actor
+from syncterm.engine.model import Actor, EndpointKind
 from syncterm.settings import ScreenState, Settings
 from syncterm.text import Glyphs
 from syncterm.themes import Appearance
@@ -21,10 +22,21 @@ from syncterm.widgets.header import EngineSummary
 if TYPE_CHECKING:
     from syncterm.engine.engine import Engine
     from syncterm.engine.host import EngineHost
+    from syncterm.screens.base import DashboardScreen
     from syncterm.screens.connector_actions import ConnectorActions
+    from syncterm.screens.endpoint_actions import EndpointActions
     from syncterm.screens.row_actions import LastDeletion
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a screen shows, in words that outlive it."""
+
+    kind: str = ""
+    """`connector`, `source`, `destination` or `sync`; empty for the table of an area."""
+    id: str = ""
 
 
 class Dashboard(App[None], inherit_bindings=False):
@@ -50,6 +62,7 @@ class Dashboard(App[None], inherit_bindings=False):
     engine_changes: Signal[Change]
     """Published in the screens' loop when rows may have changed."""
     connector_actions: ConnectorActions
+    endpoint_actions: EndpointActions
     last_deletion: LastDeletion
 
     def now(self) -> datetime:
@@ -77,9 +90,25 @@ class Dashboard(App[None], inherit_bindings=False):
         raise NotImplementedError
 
     def open_connector(self, connector_id: str, *, tab: str = "schema") -> None:
-        """Show the connector's own screen, at that tab."""
+        """Show the connector's own screen over the present one, at that tab."""
+        raise NotImplementedError
+
+    def open_endpoint(self, kind: EndpointKind, endpoint_id: str) -> None:
+        """Show the screen of a source or a destination over the present one."""
+        raise NotImplementedError
+
+    def open_sync(self, sync_id: str) -> None:
+        """Show the screen of a sync over the present one."""
+        raise NotImplementedError
+
+    def arrived(self, screen: DashboardScreen) -> None:
+        """A screen came to the front: it is the present view."""
+        raise NotImplementedError
+
+    def set_theme_by_name(self, name: str) -> None:
+        """Use a theme and remember it."""
         raise NotImplementedError
 
     async def run_command(self, action: str, argument: str) -> None:
-        """Do what the palette asks for: an action with its argument (a connector's id, a column, a status, a theme, a text)."""
+        """Do what the palette asks for: an action with its argument (an id, a column, a status, a theme, a text)."""
         raise NotImplementedError

@@ -41,3 +41,14 @@ class MenuScreen(DashboardScreen):
                 await self.perform(name)
 
         self.app.push_screen(Menu(self.menu_title(), choices, self.dashboard.glyphs), chosen)
+
+    # --- Undo, of whatever was deleted last
+
+    def reason_against_undo(self) -> str:
+        """Why nothing can be brought back now; empty where something can."""
+        now = self.dashboard.now()
+        return "" if self.dashboard.last_deletion.can_be_undone(now) else "Nothing was deleted in the last ten minutes."
+
+    def action_undo(self) -> None:
+        actions = self.dashboard.connector_actions
+        actions.start(actions.undo())

@@ -17,14 +17,15 @@ from textual.widgets.option_list import Option
 
 from syncterm.actions import ACTIONS, ActionSpec, Argument, Scope, allowed, key_label, keys_of
 from syncterm.engine.errors import SynctermError
-from syncterm.screens.connector_rows import SORTS, STATUS_ORDER
+from syncterm.screens.table_screen import TableScreen
+from syncterm.screens.table_view import ALL, TableView
 from syncterm.text import clean, clip, fit
 from syncterm.widgets.clean_input import CleanInput
 
 if TYPE_CHECKING:
     from syncterm.screens.dashboard import Dashboard
 
-CONNECTORS_SHOWN = 30
+NAMES_SHOWN = 30
 SEARCHED_FROM = 3
 """Characters from which on the help texts are searched too; fewer occur in all of them."""
 NAME_LIMIT = 48  # cells
@@ -195,16 +196,33 @@ class PaletteScreen(ModalScreen[None]):
         match spec.argument:
             case Argument.CONNECTOR:
                 return await self._connectors(spec, argument)
+            case Argument.SOURCE | Argument.DESTINATION:
+                return await self._endpoints(spec, argument)
             case Argument.COLUMN:
-                found = [(sort, title) for sort, title in SORTS.items() if wanted in title.casefold() or wanted in sort]
+                sorts = self._view.sorts if self._view is not None else {}
+                found = [(sort, title) for sort, title in sorts.items() if wanted in title.casefold() or wanted in sort]
             case Argument.STATUS:
-                found = [(status, status) for status in STATUS_ORDER if wanted in status.casefold()]
-                found += [("all", "All")] if wanted in "all" else []
+                statuses = self._view.statuses_known if self._view is not None else ()
+                found = [(status, status) for status in (*statuses, ALL) if wanted in status.casefold()]
             case Argument.THEME:
                 found = [(name, name) for name in self.dashboard.appearance.choices if wanted in name]
             case _:
                 found = [(argument, argument)] if argument else []
         return [Command(spec, f"{spec.command} {title}", spec.title, argument=value) for value, title in found]
+
+    @property
+    def _view(self) -> TableView | None:
+        """What the table of the present area can show."""
+        table = self.app.screen_stack[0]
+        return table.view if isinstance(table, TableScreen) else None
+
+    async def _endpoints(self, spec: ActionSpec, name: str) -> list[Command]:
+        source = spec.argument is Argument.SOURCE
+        rows = await self.dashboard.attempt(lambda engine: engine.queries.sources() if source else engine.queries.destinations())
+        wanted = name.casefold()
+        found = [row for row in rows or () if wanted in row.name.casefold()]
+        found.sort(key=lambda row: not row.name.casefold().startswith(wanted))
+        return [Command(spec, f"{spec.command} {clean(row.name)}", str(row.status), argument=row.id) for row in found[:NAMES_SHOWN]]
 
     async def _connectors(self, spec: ActionSpec, name: str) -> list[Command]:
         from syncterm.engine.queries import ConnectorQuery
@@ -212,7 +230,7 @@ class PaletteScreen(ModalScreen[None]):
         host = self.dashboard.host
         try:
             keys = await host.call(lambda engine: engine.queries.connector_keys(ConnectorQuery(text=name)))
-            first = keys[:CONNECTORS_SHOWN]
+            first = keys[:NAMES_SHOWN]
             rows = await host.call(lambda engine: engine.queries.connector_rows(first))
         except SynctermError as error:
             self.dashboard.notify_error(error)

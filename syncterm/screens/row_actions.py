@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from syncterm.screens.menu import Choice, Menu
 from syncterm.screens.table_export import plain, write
@@ -51,10 +51,7 @@ class LastDeletion:
 
 
 class RowActions:
-    """The actions on the rows of one kind."""
-
-    NOUN: ClassVar[str]
-    PLURAL: ClassVar[str]
+    """The actions on rows."""
 
     def __init__(self, app: Dashboard) -> None:
         self._app = app
@@ -68,9 +65,9 @@ class RowActions:
 
     # --- Deleting
 
-    def _deleted(self, deletion: Deletion) -> None:
+    def _deleted(self, deletion: Deletion, plural: str = "connectors") -> None:
         """Tell of a deletion, and remember how to undo it."""
-        self._tell("Delete", deletion.results)
+        self._tell("Delete", deletion.results, plural)
         if any(result.done for result in deletion.results):
             self._app.last_deletion.token, self._app.last_deletion.until = deletion.token, deletion.until
             self._app.tick()
@@ -80,7 +77,7 @@ class RowActions:
         last = self._app.last_deletion
         token, last.token, last.until = last.token, None, None
         if token is not None:
-            self._tell("Undo", await self._call(lambda engine: engine.operations.undo(self._app.actor, token)))
+            self._tell("Undo", await self._call(lambda engine: engine.operations.undo(self._app.actor, token)), "rows")
             self._app.tick()
 
     # --- Copy
@@ -136,16 +133,16 @@ class RowActions:
 
     # --- Export
 
-    async def _write(self, rows: Sequence[Any], kind: type[Any], folder: Path, file_format: str) -> None:
+    async def _write(self, rows: Sequence[Any], kind: type[Any], plural: str, folder: Path, file_format: str) -> None:
         """Write rows to a new file in the folder; `file_format` is `csv` or `json`."""
         try:
-            path = await asyncio.to_thread(write, rows, kind, self.PLURAL, folder, self._app.now(), file_format)
+            path = await asyncio.to_thread(write, rows, kind, plural, folder, self._app.now(), file_format)
         except OSError as error:
             self._app.notify(
                 f"{folder}: {error.strerror}. Start syncterm in a folder you can write to.", title="Not exported", severity="error"
             )
             return
-        self._app.notify(str(path), title=f"Exported {count(len(rows))} {self.PLURAL}")
+        self._app.notify(str(path), title=f"Exported {count(len(rows))} {plural}")
 
     # --- Asking and telling
 
@@ -155,6 +152,8 @@ class RowActions:
         rows: Sequence[Named],
         consequences: Sequence[str],
         *,
+        noun: str = "connector",
+        plural: str = "connectors",
         dangerous: bool = True,
         must_type: bool = False,
     ) -> bool:
@@ -163,8 +162,8 @@ class RowActions:
         dialog = Confirm(
             verb,
             targets,
-            noun=self.NOUN,
-            plural=self.PLURAL,
+            noun=noun,
+            plural=plural,
             consequences=lines,
             dangerous=dangerous,
             must_type=must_type,
@@ -180,7 +179,7 @@ class RowActions:
                 f"{count(gone)} of {count(asked)} {'does' if gone == 1 else 'do'} not exist any more.", severity="warning"
             )
 
-    def _tell(self, title: str, results: Sequence[OperationResult]) -> None:
+    def _tell(self, title: str, results: Sequence[OperationResult], plural: str = "connectors") -> None:
         """Say what became of it: one line for one row, else how many, and why the others were refused."""
         done = [result for result in results if result.done]
         refused = [result for result in results if not result.done]
@@ -188,7 +187,7 @@ class RowActions:
             only = results[0]
             self._app.notify(f"{clean(only.name)}: {only.message}", title=title, severity="information" if only.done else "warning")
             return
-        lines = [f"{count(len(done))} {self.PLURAL}: done."] if done else []
+        lines = [f"{count(len(done))} {plural}: done."] if done else []
         lines += [f"{clean(result.name)}: {result.message}" for result in refused[:REFUSALS_SHOWN]]
         if len(refused) > REFUSALS_SHOWN:
             lines.append(f"and {count(len(refused) - REFUSALS_SHOWN)} more were refused.")

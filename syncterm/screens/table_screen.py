@@ -72,12 +72,13 @@ class TableScreen(MenuScreen, Generic[Record]):
     """A table of records."""
 
     TABLE: ClassVar[type[ScreenTable]] = ScreenTable
-    FIELDS: ClassVar[tuple[str, ...]]
+    fields: tuple[str, ...]
     """What may stand before a colon in the filter line."""
-    EXAMPLES: ClassVar[str]
+    examples: str
     """What the empty filter line shows."""
-    NOUN: ClassVar[str] = "row"
-    PLURAL: ClassVar[str] = "rows"
+    noun: str
+    """What a row is."""
+    plural: str
 
     def __init__(self, name: str) -> None:
         super().__init__(id=name)
@@ -133,7 +134,7 @@ class TableScreen(MenuScreen, Generic[Record]):
         self._tabs = StatusTabs(id="status-tabs")
         self._table = self.TABLE(_NothingYet(), self.view.arranged(), query=query, ascii=self.dashboard.ascii, id="table")
         yield self._tabs
-        yield FilterBar(self.FIELDS, placeholder=self.EXAMPLES, id="filter")
+        yield FilterBar(self.fields, placeholder=self.examples, id="filter")
         with Container(id="body"):
             yield self._table
             yield Static(id="notice")
@@ -254,15 +255,14 @@ class TableScreen(MenuScreen, Generic[Record]):
     # --- What applies here
 
     def reason_against(self, action: str) -> str:
-        acts = ACTIONS[action].group is Group.CONNECTOR
+        acts = ACTIONS[action].group is Group.ACTION
         if not self.dashboard.opened.is_set():
             return "The store is not open." if acts or ACTIONS[action].group is Group.COPY else ""
         if action == "undo":
-            now = self.dashboard.now()
-            return "" if self.dashboard.last_deletion.can_be_undone(now) else "Nothing was deleted in the last ten minutes."
+            return self.reason_against_undo()
         if action in ("details", "add") or not (acts or action == "yank"):
             return ""
-        return "" if self.targets() else f"There is no {self.NOUN} under the cursor."
+        return "" if self.targets() else f"There is no {self.noun} under the cursor."
 
     def go_back(self) -> None:
         if self.has_class("-details"):
@@ -401,7 +401,7 @@ class TableScreen(MenuScreen, Generic[Record]):
 
     def menu_title(self) -> str:
         row = self.target
-        return row.name if row is not None else f"{count(len(self.targets()))} {self.PLURAL}"
+        return row.name if row is not None else f"{count(len(self.targets()))} {self.plural}"
 
     def action_open(self) -> None:
         if (key := self.table.cursor_key) is not None:
@@ -412,10 +412,6 @@ class TableScreen(MenuScreen, Generic[Record]):
 
     def on_live_table_menu_requested(self) -> None:
         self.action_menu()
-
-    def action_undo(self) -> None:
-        actions = self.dashboard.connector_actions
-        actions.start(actions.undo())
 
     def action_export(self) -> None:
         choices = [Choice("csv", "CSV", "c", "for spreadsheets; no formulas"), Choice("json", "JSON", "j", "for programs")]

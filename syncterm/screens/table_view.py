@@ -73,7 +73,8 @@ class TableView:
         self, columns: Sequence[Column], shown: Sequence[str], sorts: Mapping[str, str], statuses: Sequence[StatusLook]
     ) -> None:
         self._columns: Mapping[str, Column] = {column.id: column for column in columns}
-        self._sorts = sorts
+        self.sorts = sorts
+        self.statuses_known = tuple(look.status for look in statuses)
         self._looks = tuple(statuses)
         self.statuses: frozenset[str] = frozenset()
         """Statuses shown; empty for all."""
@@ -90,7 +91,7 @@ class TableView:
         if known_columns and "name" in columns and len(set(columns)) == len(columns):
             self.shown = tuple(columns)
         self.wide = stored.get("wide") is True
-        known = isinstance(sort, str) and sort in self._sorts
+        known = isinstance(sort, str) and sort in self.sorts
         return TableQuery(sort=sort if known else "name", descending=known and stored.get("descending") is True)
 
     def show_columns(self, names: Sequence[str]) -> None:
@@ -117,7 +118,7 @@ class TableView:
 
     def neighbour(self, step: int) -> str:
         """The tab that many places from the present one."""
-        tabs = (ALL, *(look.status for look in self._looks))
+        tabs = (ALL, *self.statuses_known)
         present = next(iter(self.statuses)) if len(self.statuses) == 1 else ALL
         return tabs[(tabs.index(present) + step) % len(tabs)]
 
@@ -157,7 +158,7 @@ class TableView:
         sign = glyphs.sort_down if query.descending else glyphs.sort_up
         return [
             Choice(sort, title, detail=sign if sort == present else "", checked=sort == present)
-            for sort, title in self._sorts.items()
+            for sort, title in self.sorts.items()
         ]
 
 

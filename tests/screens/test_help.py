@@ -19,7 +19,8 @@ async def test_the_help_names_every_key_of_the_screen_and_of_its_table(stage: St
         found = entries(pilot.app.screen, ascii=False)
         titles = {entry.title for entry in found}
         # Every screen of Textual's copies a selection by ctrl+c; ours only answers where there is none.
-        assert titles >= {spec.title for spec in (*in_scope(Scope.CONNECTORS), *in_scope(Scope.APP)) if spec.id != "copy_or_hint"}
+        specs = [spec for spec in (*in_scope(Scope.CONNECTORS), *in_scope(Scope.APP)) if spec.keys]
+        assert titles >= {spec.title for spec in specs if spec.id != "copy_or_hint"}
         assert titles >= {"Mark", "Mark range", "Page down", "First row", "Columns right"}
         groups = [entry.group for entry in found]
         assert groups == sorted(groups, key=groups.index), "each group stands together"
