@@ -51,7 +51,13 @@ class EndTest:
         if self.fault is None:
             return CheckReport(CheckResult.WORKING, "", "", self.steps)
         result = _RESULTS.get(self.fault.error_class, CheckResult.FAILED)
-        return CheckReport(result, redact(self.fault.message), redact(self.fault.remedy), self.steps)
+        return CheckReport(result, _sentence(redact(self.fault.message)), redact(self.fault.remedy), self.steps)
+
+
+def _sentence(text: str) -> str:
+    """What a system answered ends as it pleases; what follows it here begins a new sentence."""
+    text = text.strip()
+    return text if text.endswith((".", "?", "!", "…")) else f"{text}."
 
 
 async def test_endpoint(
