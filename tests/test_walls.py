@@ -15,7 +15,17 @@ PACKAGE = Path(syncterm.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = {
     "screens": {"engine", "screens", "widgets", "text", "actions", "settings", "themes", "setup_form"},
-    "widgets": {"widgets", "text", "setup_form", "engine.model", "engine.status", "engine.queries", "engine.schedule", "actions"},
+    "widgets": {
+        "widgets",
+        "text",
+        "actions",
+        "setup_form",
+        "folder_listing",
+        "engine.model",
+        "engine.status",
+        "engine.queries",
+        "engine.schedule",
+    },
     "engine": {"engine"},
 }
 """Folder → what of syncterm its modules may import."""

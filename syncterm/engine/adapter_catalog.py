@@ -1,4 +1,4 @@
-"""Every type of source and destination that is installed, for the catalog: those of other packages too, and those that do not load."""
+"""Every type of source and destination that is installed, for the catalog: other packages' too, and those that do not load."""
 
 from __future__ import annotations
 

@@ -177,7 +177,8 @@ class TypeCatalog(ModalScreen[str | None]):
 
     def action_page(self, step: int) -> None:
         choices = self.query_one(OptionList)
-        (choices.action_page_down if step > 0 else choices.action_page_up)()
+        for _ in range(max(1, choices.size.height // 2 - 1)):
+            self.action_move(step)
 
     def action_choose(self) -> None:
         index = self.query_one(OptionList).highlighted

@@ -74,11 +74,11 @@ class ExactInput(Input):
         ascii: bool = False,  # noqa: A002
         id: str | None = None,  # noqa: A002
     ) -> None:
-        super().__init__(value, placeholder=clean(placeholder, limit=500), select_on_focus=False, compact=True, id=id)
-        self.cursor_blink = False
         self._on_paste_text = on_paste_text
         """May take what is pasted before it is inserted; says whether it did."""
         self._ascii = ascii
+        super().__init__(value, placeholder=clean(placeholder, limit=500), select_on_focus=False, compact=True, id=id)
+        self.cursor_blink = False
 
     def post_message(self, message: Message) -> bool:
         """Textual's own messages carry the value; they are replaced by ones that do not."""
