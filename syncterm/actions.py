@@ -109,9 +109,9 @@ _SPECS = (
         "add",
         "a",
         "Add",
-        "Add another one: choose its type, then fill in its form.",
+        "Add another one: a connector step by step; a source or a destination by its type and form.",
         Group.ACTION,
-        frozenset({Scope.ENDPOINTS}),
+        TABLE,
         role=Role.USER,
         footer="Add",
     ),
@@ -166,7 +166,7 @@ _SPECS = (
         "edit",
         "e",
         "Edit setup",
-        "Change the set-up, in its form.",
+        "Change the set-up: a connector's section by section, a source's or destination's in its form.",
         Group.ACTION,
         BOTH | ENDPOINT,
         role=Role.USER,
@@ -186,12 +186,12 @@ _SPECS = (
     ActionSpec(
         "approve_schema",
         "A",
-        "Approve schema",
-        "Accept the schema change that waits, after showing it.",
+        "Schema changes",
+        "Review what changed in the source's schema: approve it, reject it, or look at earlier changes.",
         Group.ACTION,
-        DETAIL,
-        role=Role.USER,
+        BOTH,
         word="approve",
+        argument=Argument.CONNECTOR,
     ),
     ActionSpec(
         "delete",
@@ -364,6 +364,15 @@ _SPECS = (
         word="destination",
         argument=Argument.DESTINATION,
     ),
+    ActionSpec(
+        "add_connector",
+        "",
+        "Add connector",
+        "Source, streams, destination and schedule, step by step.",
+        Group.GENERAL,
+        APP,
+        role=Role.USER,
+    ),
     ActionSpec("add_source", "", "Add source", "Choose its type, then fill in its form.", Group.GENERAL, APP, role=Role.USER),
     ActionSpec(
         "add_destination", "", "Add destination", "Choose its type, then fill in its form.", Group.GENERAL, APP, role=Role.USER
@@ -385,8 +394,8 @@ _SPECS = (
 ACTIONS: Mapping[str, ActionSpec] = {spec.id: spec for spec in _SPECS}
 """Every action by its id, in the order of the help overlay."""
 
-CONNECTOR_MENU = ("toggle_pause", "sync_now", "edit", "historical_resync", "check", "delete")
-"""The six actions of a connector's menu (A2), in its order."""
+CONNECTOR_MENU = ("toggle_pause", "sync_now", "edit", "historical_resync", "check", "approve_schema", "delete")
+"""The six actions of a connector's menu (A2), in its order, and the review of schema changes."""
 
 ENDPOINT_MENU = ("edit", "check", "delete")
 """The actions of a source's or a destination's menu, in its order."""

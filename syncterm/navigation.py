@@ -135,6 +135,9 @@ class Navigation(Dashboard, inherit_bindings=False):
 
     # --- Commands of the palette
 
+    def action_add_connector(self) -> None:
+        self.connector_actions.start(self.connector_actions.add())
+
     def action_add_source(self) -> None:
         self.endpoint_actions.start(self.endpoint_actions.add(EndpointKind.SOURCE))
 

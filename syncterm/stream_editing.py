@@ -137,10 +137,9 @@ class StreamEditing:
         """The stream's columns; None as long as they were not learned."""
         return self._schemas.get(name)
 
-    def forget_schemas(self) -> None:
-        """What was learned may be out of date: everything is asked for again."""
-        self._schemas.clear()
-        self._suggestions.clear()
+    def forget_schemas(self, keep: Collection[str] = ()) -> None:
+        """What was learned may be out of date: it is asked for again. What is kept stays until it is learned anew."""
+        self._schemas = {name: schema for name, schema in self._schemas.items() if name in keep}
 
     def matching(self, text: str) -> tuple[str, ...]:
         """The streams whose name contains the text, upper and lower case alike, in the list's order."""

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from syncterm.actions import CONNECTOR_MENU
 from syncterm.screens.menus import MenuScreen
-
-NO_FORM = "No form yet: change its file, then `syncterm apply FILE`."
 
 
 class ActingScreen(MenuScreen):
     """Says which connectors; `ConnectorActions` does the rest."""
 
     MENU = CONNECTOR_MENU
-    never: Mapping[str, str] = {"edit": NO_FORM}
 
     def _start(self, action: str) -> None:
         # The ids as they are at the key press; what happens meanwhile changes nothing.
@@ -30,8 +25,14 @@ class ActingScreen(MenuScreen):
     def action_toggle_pause(self) -> None:
         self._start("toggle_pause")
 
+    def action_edit(self) -> None:
+        self._start("edit")
+
     def action_historical_resync(self) -> None:
         self._start("historical_resync")
+
+    def action_approve_schema(self) -> None:
+        self._start("approve_schema")
 
     def action_delete(self) -> None:
         self._start("delete")

@@ -27,6 +27,23 @@ ROWS_AT_ONCE = 500
 class ConnectorActions(RowActions):
     """The actions on connectors, by id."""
 
+    # --- Setting up
+
+    async def add(self, source_id: str | None = None) -> None:
+        """Set up another connector, step by step; its own screen opens."""
+        from syncterm.screens.wizard import add_connector
+
+        await add_connector(self._app, source_id)
+
+    async def edit(self, ids: Sequence[str]) -> None:
+        """Change the set-up of one connector, section by section."""
+        from syncterm.screens.wizard import edit_connector
+
+        if len(set(ids)) > 1:
+            self._app.notify("One at a time: ctrl+\\ clears the marks.", severity="warning")
+        for row in (await self._rows(ids))[:1] if len(set(ids)) == 1 else ():
+            await edit_connector(self._app, row.id)
+
     # --- The six of the menu, and cancel
 
     async def sync_now(self, ids: Sequence[str]) -> None:
@@ -86,6 +103,15 @@ class ConnectorActions(RowActions):
         from syncterm.screens.check import CheckScreen
 
         self._app.push_screen(CheckScreen(self._app.host, self._app.actor, connector_id))
+
+    async def approve_schema(self, ids: Sequence[str]) -> None:
+        """Review the schema changes of one connector."""
+        from syncterm.screens.schema_changes import review_schema
+
+        if len(ids) > 1:
+            self._app.notify("Schema changes are reviewed one connector at a time: take the marks off.", severity="warning")
+        elif ids:
+            await review_schema(self._app, ids[0])
 
     async def historical_resync(self, ids: Sequence[str]) -> None:
         """Read everything again, after showing what that touches."""

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 NOTHING_YET = (
     "No connectors yet.",
     "",
-    "Run  syncterm demo  to look round with sample data,",
+    "Press  a  to add one: source, streams, destination, schedule, step by step.",
+    "Or run  syncterm demo  to look round with sample data,",
     "or  syncterm apply FILE  to set up connectors from a file.",
 )
 
@@ -109,6 +110,10 @@ class ConnectorsScreen(TableScreen["ConnectorRow"], ActingScreen):
         if action == "toggle_pause" and row is not None:
             return "Resume" if row.status == "Paused" else "Pause"
         return super().wording(action)
+
+    def action_add(self) -> None:
+        actions = self.dashboard.connector_actions
+        actions.start(actions.add())
 
     def action_logs(self) -> None:
         if (key := self.table.cursor_key) is not None:

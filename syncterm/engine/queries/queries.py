@@ -120,6 +120,11 @@ class Queries:
         async with self._database.read() as connection:
             return await set_up.source_streams(connection, source_id)
 
+    async def source_streams_with_column(self, source_id: str, text: str) -> frozenset[str]:
+        """As `streams_with_column`, of what a source offers."""
+        async with self._database.read() as connection:
+            return await _streams.source_streams_with_column(connection, source_id, text)
+
     async def source_stream(self, source_id: str, name: str) -> StreamSchema | None:
         """One stream of a source with its columns; None where the source did not offer it."""
         async with self._database.read() as connection:

@@ -43,6 +43,8 @@ class ConnectorStreams:
     """Stream → how far it has been read, as the source wrote it; those that have been."""
     resyncs: frozenset[str]
     """Streams of which everything is read again at the next sync."""
+    fingerprint: str
+    """Differs where the columns of any stream do."""
 
 
 async def connector_streams(connection: AsyncConnection, connector_id: str) -> ConnectorStreams | None:
@@ -72,8 +74,11 @@ async def connector_streams(connection: AsyncConnection, connector_id: str) -> C
     others = select(streams.c.name, func.json_array_length(streams.c.schema, "$.fields")).where(
         streams.c.connector_id == connector_id, streams.c.schema.is_not(None), streams.c.name.not_in(in_catalog)
     )
+    of_streams = select(func.group_concat(streams.c.schema_fingerprint)).where(streams.c.connector_id == connector_id)
+    of_catalog = select(func.group_concat(catalog_streams.c.fingerprint)).where(catalog_streams.c.source_id == draft.source_id)
+    fingerprint = f"{(await connection.execute(of_streams)).scalar()} {(await connection.execute(of_catalog)).scalar()}"
     applied = tuple(CatalogEntry(name, columns) for name, columns in await connection.execute(others))
-    return ConnectorStreams(draft, tuple(unselected), entries, applied, cursors, frozenset(resyncs))
+    return ConnectorStreams(draft, tuple(unselected), entries, applied, cursors, frozenset(resyncs), fingerprint)
 
 
 async def stream_rows(connection: AsyncConnection, connector_id: str) -> tuple[StreamRow, ...]:
@@ -88,7 +93,9 @@ async def stream_rows(connection: AsyncConnection, connector_id: str) -> tuple[S
 
 def _stream_row(row: Any) -> StreamRow:
     cursor = json.loads(row.cursor)["value"] if row.cursor else None
-    return StreamRow(stream_of(row), row.selected, cursor, row.resync_requested)
+    return StreamRow(
+        stream_of(row), row.selected, cursor, row.resync_requested, row.deletes_withheld or 0, row.deletes_approved or 0
+    )
 
 
 async def stream_schema(connection: AsyncConnection, connector_id: str, name: str) -> StreamSchema | None:
@@ -123,14 +130,24 @@ async def streams_with_column(connection: AsyncConnection, connector_id: str, te
     source_id = (await connection.execute(select(connectors.c.source_id).where(connectors.c.id == connector_id))).scalar()
     # The text as JSON spells it; whether it is in a name is looked at then.
     spelled = json.dumps(text)[1:-1]
-    statements: tuple[Select[Any], ...] = (
-        select(catalog_streams.c.name, catalog_streams.c.schema).where(
-            catalog_streams.c.source_id == source_id, catalog_streams.c.schema.icontains(spelled, autoescape=True)
-        ),
-        select(streams.c.name, streams.c.schema).where(
-            streams.c.connector_id == connector_id, streams.c.schema.icontains(spelled, autoescape=True)
-        ),
+    applied = select(streams.c.name, streams.c.schema).where(
+        streams.c.connector_id == connector_id, streams.c.schema.icontains(spelled, autoescape=True)
     )
+    return await _with_column(connection, (_offered_with(source_id, spelled), applied), text)
+
+
+async def source_streams_with_column(connection: AsyncConnection, source_id: str, text: str) -> frozenset[str]:
+    """See `Queries.source_streams_with_column`."""
+    return await _with_column(connection, (_offered_with(source_id, json.dumps(text)[1:-1]),), text)
+
+
+def _offered_with(source_id: str | None, spelled: str) -> Select[Any]:
+    return select(catalog_streams.c.name, catalog_streams.c.schema).where(
+        catalog_streams.c.source_id == source_id, catalog_streams.c.schema.icontains(spelled, autoescape=True)
+    )
+
+
+async def _with_column(connection: AsyncConnection, statements: Iterable[Select[Any]], text: str) -> frozenset[str]:
     found: set[str] = set()
     for statement in statements:
         for piece in (await connection.execute(statement)).partitions(PIECE):

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from time import monotonic
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Input
 
 from syncterm.connector_wizard import ConnectorWizard, Step
-from syncterm.engine.cursor import CURSOR_TYPES
 from syncterm.engine.errors import SynctermError
-from syncterm.engine.model import StreamConfig, SyncMode
+from syncterm.engine.model import EndpointKind, StreamConfig
 from syncterm.engine.schema import StreamSchema
-from syncterm.screens.menu import Choice, Menu, Ticks
-from syncterm.screens.wizard.end_step import SearchLine
+from syncterm.engine.stream_defaults import Suggestion
+from syncterm.screens.stream_editor import StreamEditor
 from syncterm.screens.wizard.step import StepView
-from syncterm.screens.wizard.stream_list import StreamList
 from syncterm.text import clean, clip, count
 from syncterm.widgets.footer import FooterKey
 from syncterm.widgets.lines import Line, Lines
-from syncterm.widgets.stream_tree import MODE_NAMES
+from syncterm.widgets.stream_lines import StreamFacts
+
+if TYPE_CHECKING:
+    from syncterm.screens.dashboard import Dashboard
 
 TICK = 0.2
 """Seconds between two frames of the activity sign."""
@@ -41,12 +42,39 @@ class Phase(StrEnum):
     READ = "read"
 
 
+class SourceReader:
+    """What the stream editor asks about a source; each may raise SynctermError."""
+
+    def __init__(self, dashboard: Dashboard, wizard: ConnectorWizard) -> None:
+        self._dashboard = dashboard
+        self._wizard = wizard
+
+    @property
+    def _source_id(self) -> str:
+        return self._wizard.source.id if self._wizard.source is not None else ""
+
+    async def columns(self, stream: str) -> StreamSchema | None:
+        source_id = self._source_id
+        return await self._dashboard.host.call(lambda engine: engine.queries.source_stream(source_id, stream))
+
+    async def suggestions(self) -> Mapping[str, Suggestion]:
+        source_id = self._source_id
+        return await self._dashboard.host.call(lambda engine: engine.queries.stream_suggestions(source_id))
+
+    async def streams_with_column(self, text: str) -> Collection[str]:
+        source_id = self._source_id
+        return await self._dashboard.host.call(lambda engine: engine.queries.source_streams_with_column(source_id, text))
+
+    async def check_cursor(self, stream: StreamConfig) -> tuple[str, ...]:
+        source_id, actor = self._source_id, self._dashboard.actor
+        return await self._dashboard.host.call(lambda engine: engine.operations.check_cursor(actor, source_id, stream))
+
+
 class StreamsStep(StepView):
     """Which streams are synced, and how."""
 
     STEP = Step.STREAMS
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "search", "Search", show=False, id="wizard.search_streams"),
         Binding("R,ctrl+r", "read_again", "Read again", show=False, id="wizard.read_again"),
         Binding("e", "edit_source", "Edit the source", show=False, id="wizard.edit_source"),
     ]
@@ -54,10 +82,8 @@ class StreamsStep(StepView):
     DEFAULT_CSS = """
     StreamsStep {
         #catalog-state { height: auto; background: $surface; margin-bottom: 1; }
-        #stream-search { height: 1; background: $panel; display: none; }
-        #stream-search.-shown { display: block; }
-        StreamList { height: 1fr; display: none; }
-        &.-read StreamList { display: block; }
+        StreamEditor { height: 1fr; display: none; }
+        &.-read StreamEditor { display: block; }
     }
     """
 
@@ -72,15 +98,12 @@ class StreamsStep(StepView):
 
     def compose(self) -> ComposeResult:
         yield Lines(id="catalog-state")
-        yield SearchLine(compact=True, placeholder="search streams by name", id="stream-search")
-        yield StreamList(self.glyphs, id="streams")
+        self._editor = StreamEditor(SourceReader(self.dashboard, self.wizard), self.glyphs, id="stream-editor")
+        self._editor.roomy = False
+        yield self._editor
 
     def on_mount(self) -> None:
         self.set_interval(TICK, self._tick)
-
-    @property
-    def streams(self) -> StreamList:
-        return self.query_one(StreamList)
 
     def entered(self) -> None:
         source = self.wizard.source
@@ -93,7 +116,7 @@ class StreamsStep(StepView):
 
     def focus_first(self) -> None:
         if self._phase is Phase.READ:
-            self.streams.focus()
+            self._editor.focus_target.focus()
         else:
             self.screen.set_focus(None)
 
@@ -105,24 +128,19 @@ class StreamsStep(StepView):
         if self._phase is not Phase.READ:
             return (FooterKey("read_again", "R", "Try again"), FooterKey("edit_source", "e", "Edit the source"))
         return (
-            FooterKey("tick", "space", "Select"),
-            FooterKey("tick_all", "*", "All"),
-            FooterKey("settings", "enter", "Settings"),
+            FooterKey("select_stream", "space", "Select"),
+            FooterKey("select_all", "*", "All"),
+            FooterKey("settings", "i", "Set up"),
             FooterKey("search", "/", "Search"),
+            FooterKey("undo", "u", "Undo"),
             FooterKey("read_again", "R", "Read again"),
         )
 
     def go_back(self) -> bool:
-        line = self.query_one(SearchLine)
         if self._phase is Phase.READING:
             self.action_cancel_reading()
             return True
-        if line.has_class("-shown"):
-            line.value = ""
-            line.remove_class("-shown")
-            self.streams.focus()
-            return True
-        return False
+        return self._phase is Phase.READ and self._editor.clear_search()
 
     # --- Reading the catalog
 
@@ -164,7 +182,7 @@ class StreamsStep(StepView):
         self._phase = Phase.READ
         self._show()
         if self.screen.focused is None and self.display:
-            self.streams.focus()
+            self.focus_first()
 
     def _tick(self) -> None:
         if self._phase is Phase.READING and self.display:
@@ -173,7 +191,8 @@ class StreamsStep(StepView):
 
     def _show(self) -> None:
         self.set_class(self._phase is Phase.READ, "-read")
-        self.streams.show(self.wizard.streams if self._phase is Phase.READ else None)
+        if self._phase is Phase.READ and self.wizard.streams is not None:
+            self._editor.show(self.wizard.streams, StreamFacts())
         self._show_state()
         self.post_message(self.Changed())
 
@@ -237,162 +256,32 @@ class StreamsStep(StepView):
             self._phase = Phase.READ if self.wizard.streams is not None else Phase.CANCELLED
             self._show()
 
-    def action_search(self) -> None:
-        if self._phase is Phase.READ:
-            line = self.query_one(SearchLine)
-            line.add_class("-shown")
-            line.focus()
+    def action_select_stream(self) -> None:
+        self._editor.action_toggle()
 
-    def action_tick(self) -> None:
-        self.streams.action_tick()
-
-    def action_tick_all(self) -> None:
-        self.streams.action_tick_all()
+    def action_select_all(self) -> None:
+        self._editor.action_toggle_all()
 
     def action_settings(self) -> None:
-        self.streams.action_choose()
+        self._editor.action_settings()
+
+    def action_search(self) -> None:
+        self._editor.action_search()
+
+    def action_undo(self) -> None:
+        self._editor.action_undo()
 
     def action_edit_source(self) -> None:
         self.run_worker(self._edit_source(), group="edit-source", exclusive=True, exit_on_error=False)
 
     async def _edit_source(self) -> None:
-        from syncterm.engine.model import EndpointKind
         from syncterm.screens.adding import edit_endpoint
 
         source = self.wizard.source
         if source is not None and await edit_endpoint(self.dashboard, EndpointKind.SOURCE, source.id) is not None:
             self._begin(again=True)
 
-    @on(Input.Changed)
-    def _searched(self, event: Input.Changed) -> None:
-        event.stop()
-        self.streams.search(event.value)
-
-    @on(StreamList.Edited)
+    @on(StreamEditor.Edited)
     def _edited(self) -> None:
         self._show_state()
         self.post_message(self.Changed())
-
-    @on(StreamList.Chosen)
-    def _settings_wanted(self) -> None:
-        name = self.streams.name_at_cursor
-        if name is not None:
-            self.run_worker(self._settings(name), group="settings", exclusive=True, exit_on_error=False)
-
-    # --- One stream's settings
-
-    async def _settings(self, name: str) -> None:
-        """A menu of what is set for a stream, again and again until the person leaves it."""
-        editing, source = self.wizard.streams, self.wizard.source
-        if editing is None or source is None:
-            return
-        if editing.schema(name) is None:
-            schema = await self.attempt(lambda engine: engine.queries.source_stream(source.id, name))
-            if schema is None:
-                return
-            editing.learn(schema)
-        if not editing.selected(name):
-            editing.select([name])
-            self.streams.rows_changed()
-            self._edited()
-        while True:
-            choice = await self.app.push_screen_wait(self._settings_menu(name, editing.config(name)))
-            schema = editing.schema(name)
-            if choice is None or schema is None:
-                return
-            await self._change(choice, name, schema)
-            self.streams.rows_changed()
-            self._edited()
-
-    def _settings_menu(self, name: str, config: StreamConfig) -> Menu:
-        editing = self.wizard.streams
-        chosen, total = editing.column_counts(name) if editing is not None else (0, 0)
-        columns = "all" if chosen == total else f"{count(chosen)} of {count(total)}"
-        cursor = config.cursor_field or "none"
-        problems = editing.problems(name) if editing is not None else ()
-        return Menu(
-            f"Stream {name}",
-            [
-                Choice("mode", "Sync mode", "s", MODE_NAMES[config.sync_mode]),
-                Choice("key", "Primary key", "i", ", ".join(config.primary_key) or "none"),
-                Choice("cursor", "Cursor", "c", cursor),
-                Choice("columns", "Columns", "o", columns),
-                Choice(
-                    "check",
-                    "Check the cursor",
-                    "v",
-                    "what speaks against it",
-                    reason="" if config.cursor_field else "It has no cursor column.",
-                ),
-                Choice("dry_run", "Dry run", "f", "the first records, as they would arrive"),
-            ],
-            self.glyphs,
-            text="\n".join(problem.message for problem in problems),
-            hint="esc goes back to the list",
-        )
-
-    async def _change(self, what: str, name: str, schema: StreamSchema) -> None:
-        editing = self.wizard.streams
-        if editing is None:
-            return
-        config = editing.config(name)
-        match what:
-            case "mode":
-                mode = await self._ask("Sync mode", [(mode.value, MODE_NAMES[mode], "") for mode in SyncMode], config.sync_mode)
-                if mode is not None:
-                    editing.set_sync_mode([name], SyncMode(mode))
-            case "cursor":
-                columns = [(f.name, f.name, str(f.type)) for f in schema.fields if f.type.name in CURSOR_TYPES]
-                cursor = await self._ask("Cursor column", columns, config.cursor_field or "")
-                if cursor is not None:
-                    editing.set_cursor(name, cursor)
-            case "key":
-                key = await self._ask_several("Primary key", schema, config.primary_key)
-                if key is not None:
-                    editing.set_primary_key(name, key)
-            case "columns":
-                wanted = await self._ask_several("Columns", schema, config.columns or tuple(f.name for f in schema.fields))
-                if wanted is not None:
-                    every = [field.name for field in schema.fields]
-                    editing.select_columns(name, [column for column in every if column not in wanted], False)
-                    editing.select_columns(name, wanted)
-            case "check":
-                await self._check_cursor(name, config)
-            case "dry_run":
-                await self.dry_run(name)
-
-    async def _ask(self, title: str, choices: list[tuple[str, str, str]], present: str) -> str | None:
-        ids = {str(number): value for number, (value, _, _) in enumerate(choices)}
-        lines = [
-            Choice(str(number), shown, detail=detail, checked=value == present)
-            for number, (value, shown, detail) in enumerate(choices)
-        ]
-        picked = await self.app.push_screen_wait(Menu(title, lines, self.glyphs))
-        return None if picked is None else ids[picked]
-
-    async def _ask_several(self, title: str, schema: StreamSchema, present: tuple[str, ...]) -> tuple[str, ...] | None:
-        columns = [field.name for field in schema.fields]
-        lines = [
-            Choice(str(number), field.name, detail=str(field.type), checked=field.name in present)
-            for number, field in enumerate(schema.fields)
-        ]
-        picked = await self.app.push_screen_wait(Ticks(title, lines, self.glyphs, hint="space ticks, enter applies"))
-        return None if picked is None else tuple(columns[int(number)] for number in picked)
-
-    async def _check_cursor(self, name: str, config: StreamConfig) -> None:
-        source = self.wizard.source
-        if source is None:
-            return
-        self.notify(f"Looking at {clean(config.cursor_field or '')} {self.glyphs.ellipsis}", timeout=2)
-        warnings = await self.attempt(lambda engine: engine.operations.check_cursor(self.dashboard.actor, source.id, config))
-        if warnings is not None:
-            lines = "\n\n".join(warnings) or "Nothing speaks against it."
-            close = [Choice("close", "Close", "enter")]
-            title = f"Cursor {config.cursor_field} of {name}"
-            await self.app.push_screen_wait(Menu(title, close, self.glyphs, text=lines))
-
-    async def dry_run(self, name: str) -> None:
-        """Show the first records of a stream as they would arrive."""
-        from syncterm.screens.wizard.dry_run import DryRunScreen
-
-        await self.app.push_screen_wait(DryRunScreen(self.dashboard, self.wizard.draft(), name))
