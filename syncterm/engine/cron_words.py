@@ -45,6 +45,8 @@ def describe_cron(expression: str) -> str | None:
         return None
     daily = " every day" if clock.startswith("at ") and not any(days) and not month else ""
     when = " or ".join(day for day in days if day)
+    if month and len([day for day in days if day]) > 1:
+        when += ","
     text = " ".join(piece for piece in (clock + daily, when, month) if piece)
     return text[0].upper() + text[1:]
 

@@ -51,6 +51,7 @@ from tests.samples import SAMPLES
         ("0 9 * * 5L", "At 09:00 on the last Friday of the month"),
         ("0 9 * * 1#2", "At 09:00 on the second Monday of the month"),
         ("0 0 1 * 1", "At 00:00 on the 1st of the month or on Monday"),
+        ("0 0 29 2 1", "At 00:00 on the 29th of the month or on Monday, in February"),
         ("0 0 */2 * 1", None),
         ("0 0 1,2,3,*/2 * *", None),
         ("*/7 * * * *", None),
