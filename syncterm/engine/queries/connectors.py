@@ -319,13 +319,19 @@ def first_line(text: str | None) -> str:
     return line if len(line) <= _REASON_SHOWN else f"{line[: _REASON_SHOWN - 1]}…"
 
 
+def _blocking(schema_change: str | None) -> str | None:
+    """Why a schema change stops the connector."""
+    reason: str | None = json.loads(schema_change).get("blocking") if schema_change else None
+    return reason
+
+
 def _status_reason(row: Any, facts: ConnectorFacts, status: ConnectorStatus) -> str:
     if status is ConnectorStatus.PAUSED:
         by = "the engine" if facts.paused_by is PausedBy.ENGINE else "a person"
         return f"Paused by {by}. {first_line(row.paused_reason)}".strip()
     if status is ConnectorStatus.INCOMPLETE:
         if facts.configuration_complete and not facts.end_incomplete:
-            return "A schema change waits for approval."
+            return first_line(_blocking(row.schema_change)) or "A schema change waits for approval."
         return first_line(_incomplete_reason(row)) or "The set-up is not finished."
     if status is ConnectorStatus.ACTIVE:
         return ""
