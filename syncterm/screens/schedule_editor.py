@@ -22,10 +22,11 @@ from syncterm.widgets.confirm import Confirm
 from syncterm.widgets.schedule_pane import SchedulePane
 
 if TYPE_CHECKING:
+    from syncterm.engine.drafts import ConnectorDraft
     from syncterm.engine.queries import ConnectorDetail
     from syncterm.screens.dashboard import Dashboard
 
-__all__ = ["ScheduleChoice", "ScheduleEditor", "edit_schedule"]
+__all__ = ["ScheduleChoice", "ScheduleEditor", "edit_draft_schedule", "edit_schedule"]
 
 
 class ScheduleEditor(ModalScreen[ScheduleChoice | None]):
@@ -151,14 +152,14 @@ def surroundings(dashboard: Dashboard, detail: ConnectorDetail | None) -> Surrou
     )
 
 
-async def edit_schedule(dashboard: Dashboard, connector_id: str) -> None:
-    """Let a person change when a connector is due, and save it."""
-    draft = await dashboard.attempt(lambda engine: engine.queries.connector_draft(connector_id))
-    detail = await dashboard.attempt(lambda engine: engine.queries.connector(connector_id))
-    advice = await dashboard.attempt(lambda engine: engine.queries.schedule_advice(connector_id))
-    if draft is None or detail is None:
-        dashboard.notify("It does not exist any more.", title="Edit schedule", severity="warning")
-        return
+async def edit_draft_schedule(dashboard: Dashboard, draft: ConnectorDraft) -> ScheduleChoice | None:
+    """Let a person change when a connector that is being set up or changed is due; None where nothing is to change."""
+    detail: ConnectorDetail | None = None
+    advice: Sequence[Advice] = ()
+    if draft.id is not None:
+        connector_id = draft.id
+        detail = await dashboard.attempt(lambda engine: engine.queries.connector(connector_id))
+        advice = await dashboard.attempt(lambda engine: engine.queries.schedule_advice(connector_id)) or ()
     own = {stream.name: stream.schedule for stream in draft.streams if stream.schedule is not None}
     editor = ScheduleEditor(
         ScheduleChoice(draft.schedule, draft.catch_up, draft.blackout, own),
@@ -166,9 +167,18 @@ async def edit_schedule(dashboard: Dashboard, connector_id: str) -> None:
         lambda: surroundings(dashboard, detail),
         dashboard.glyphs,
         name=draft.name,
-        advice=advice or (),
+        advice=advice,
     )
-    chosen = await dashboard.push_screen_wait(editor)
+    return await dashboard.push_screen_wait(editor)
+
+
+async def edit_schedule(dashboard: Dashboard, connector_id: str) -> None:
+    """Let a person change when a connector is due, and save it."""
+    draft = await dashboard.attempt(lambda engine: engine.queries.connector_draft(connector_id))
+    if draft is None:
+        dashboard.notify("It does not exist any more.", title="Edit schedule", severity="warning")
+        return
+    chosen = await edit_draft_schedule(dashboard, draft)
     if chosen is None:
         return
     wanted = chosen.own_schedules()
