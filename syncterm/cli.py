@@ -12,12 +12,13 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncterm import __version__
+from syncterm import __version__, settings
 from syncterm.account import account_name
 from syncterm.engine.errors import ConfigError, SynctermError
 from syncterm.engine.host import EngineHost
@@ -45,6 +46,9 @@ def cli(context: click.Context, home: Path | None, ascii_: bool, read_only: bool
     if home is not None:
         os.environ["SYNCTERM_HOME"] = str(home.expanduser().absolute())
     context.obj = Workspace.default()
+    if context.invoked_subcommand != "doctor" and settings.config_path().exists():  # the doctor works with whatever is there
+        in_keyring = settings.load().key_store is settings.KeyStore.KEYRING
+        context.obj = replace(context.obj, keys_in_keyring=in_keyring)
     if context.invoked_subcommand is None:
         from syncterm.dashboard import run_dashboard
 
@@ -320,6 +324,14 @@ def _stop_engine(workspace: Workspace) -> None:
         raise ConfigError(f"The engine runs on {holder.host}, as process {holder.pid}.", remedy="Stop it there.")
     os.kill(holder.pid, signal.SIGTERM)
     say(f"Process {holder.pid} was asked to stop.")
+
+
+@cli.command("rotate-key")
+@click.pass_obj
+def rotate_key(workspace: Workspace) -> None:
+    """Seal the stored secrets with a new key; engines and dashboards may run meanwhile."""
+    with opened(workspace) as host:
+        print_line(host.call_and_wait(lambda engine: engine.operations.rotate_key(actor())))
 
 
 @cli.command()

@@ -35,6 +35,13 @@ class OnDisconnect(StrEnum):
     STOP = "stop"
 
 
+class KeyStore(StrEnum):
+    """Where a new key that seals the store's secrets goes."""
+
+    FILE = "file"
+    KEYRING = "keyring"
+
+
 class Dates(StrEnum):
     """How tables show instants."""
 
@@ -54,6 +61,7 @@ class Settings:
     dates: Dates = Dates.RELATIVE
     date_format: str = DEFAULT_DATE_FORMAT
     """strftime, for exact instants, shown in the local time zone."""
+    key_store: KeyStore = KeyStore.FILE
     keymap: Mapping[str, str] = field(default_factory=dict)
     """Action id → keys, comma separated; replaces the action's own keys."""
     state_path: Path | None = None
@@ -177,6 +185,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "mouse": _boolean,
     "on_disconnect": _choice(OnDisconnect),
     "dates": _choice(Dates),
+    "key_store": _choice(KeyStore),
     "date_format": _date_format,
     "keymap": _keymap,
 }

@@ -8,7 +8,8 @@ from typing import Any
 from syncterm.engine.adapters import Adapter, AdapterContext, parse_config
 from syncterm.engine.connector_setup import Endpoint
 from syncterm.engine.destinations.base import Destination, destination_class
-from syncterm.engine.secrets import load_keys, resolve, secret_fields, unseal
+from syncterm.engine.key_store import load_keys
+from syncterm.engine.secrets import resolve, secret_fields, unseal
 from syncterm.engine.sources.base import Source, source_class
 
 
@@ -17,11 +18,13 @@ class AdapterFactory:
 
     Args:
         key_path: the file with the keys that seal the store's secrets.
+        keys_in_keyring: whether a new key goes into the system's keyring.
         context: what every adapter may know of the product.
     """
 
-    def __init__(self, key_path: Path, context: AdapterContext) -> None:
+    def __init__(self, key_path: Path, context: AdapterContext, *, keys_in_keyring: bool = False) -> None:
         self.key_path = key_path
+        self.keys_in_keyring = keys_in_keyring
         self.context = context
 
     def source(self, endpoint: Endpoint) -> Source:

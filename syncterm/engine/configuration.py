@@ -23,8 +23,9 @@ from syncterm.engine.document_plan import ChangeKind, ObjectChange, ObjectKind, 
 from syncterm.engine.drafts import ConnectorDraft
 from syncterm.engine.endpoint_writing import open_config, write_endpoint
 from syncterm.engine.errors import ConfigError, NotAllowedError
+from syncterm.engine.key_store import load_keys
 from syncterm.engine.model import Actor, EndpointKind, SchemaPolicy, StreamConfig
-from syncterm.engine.secrets import load_keys, unseal
+from syncterm.engine.secrets import unseal
 from syncterm.engine.source_versions import fill_masked
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import connectors, destinations, sources, streams

@@ -16,8 +16,9 @@ from syncterm.engine.adapters import DESTINATIONS_GROUP, SOURCES_GROUP
 from syncterm.engine.document_config import complete_config, fields_of
 from syncterm.engine.drafts import ConfigDifference
 from syncterm.engine.identifiers import new_id
+from syncterm.engine.key_store import load_keys
 from syncterm.engine.model import Actor, CredentialsState, EndpointKind
-from syncterm.engine.secrets import load_keys, seal, unseal
+from syncterm.engine.secrets import seal, unseal
 from syncterm.engine.source_versions import changed_account_fields, differences, keep_version, without_secrets
 from syncterm.engine.store.tables import CHANGE_SEQUENCE, LIVE_CONNECTOR, connectors, destinations, sources
 

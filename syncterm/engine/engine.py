@@ -20,6 +20,7 @@ from syncterm.engine.errors import InterruptedSyncError, SynctermError
 from syncterm.engine.events import EVERYTHING, Change, Events, changed
 from syncterm.engine.failpoint import reach
 from syncterm.engine.identifiers import new_id
+from syncterm.engine.key_store import load_keys
 from syncterm.engine.lease import HEARTBEAT_INTERVAL, Lease
 from syncterm.engine.operations import Operations
 from syncterm.engine.queries import Queries
@@ -99,10 +100,14 @@ class Engine:
 
         Raises:
             StoreError: it cannot be opened; nothing was changed.
+            ConfigError: the system's keyring, which is to hold the key, does not.
         """
         self.workspace.create()
         self.database = await Database.open(self.workspace.store_path, clock=self.clock)
-        self.adapters = AdapterFactory(self.workspace.key_path, self._context)
+        in_keyring = self.workspace.keys_in_keyring
+        if in_keyring:  # asked once, beside the loop: a keyring may take its time
+            await asyncio.to_thread(load_keys, self.workspace.key_path, in_keyring=True)
+        self.adapters = AdapterFactory(self.workspace.key_path, self._context, keys_in_keyring=in_keyring)
         self.queries = Queries(self.database, self.clock)
         self.operations = Operations(self.database, self.clock, self.adapters, self._told)
         self.lease = Lease(self.database, self.clock, holder=self.id)

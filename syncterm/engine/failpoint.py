@@ -26,6 +26,9 @@ NAMES = (
     "stream-recorded",  # the store knows; the attempt is open
     "sync-completed",  # the attempt and the sync are closed
     "lease-renewed",
+    "rotation-begun",  # a new key seals; everything is still sealed with the old one, which is there
+    "rotation-piece-sealed",  # a piece of the configurations is sealed with the new one
+    "rotation-ended",  # the old one is gone
 )
 
 

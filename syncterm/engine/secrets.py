@@ -8,15 +8,12 @@ store keeps sealed, or a reference, which the store keeps as it is and which is 
     ${keyring:service/name}     an entry of the operating system's keyring
 
 Sealing is AES-256-GCM (NIST SP 800-38D) with a random 96-bit nonce a value; owner and field are authenticated with it, so that a
-sealed value that is copied to another row or field is refused. The keys lie in a file beside the store, mode 0600, one a line:
-identifier and base64; the first one seals, all of them unseal.
+sealed value that is copied to another row or field is refused. The keys are in `key_store`: the active one seals, all unseal.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
-import fcntl
 import json
 import os
 import re
@@ -24,14 +21,13 @@ import secrets
 import stat
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from syncterm.engine.errors import ConfigError
+from syncterm.engine.key_store import Keys
 from syncterm.engine.redaction import MASK, register_secret
 
 FieldPath = tuple[str, ...]
@@ -39,7 +35,7 @@ FieldPath = tuple[str, ...]
 
 LONGEST_SECRET = 64 * 1024
 """Bytes that are read of a secret's file."""
-_KEY_BYTES, _NONCE_BYTES = 32, 12
+_NONCE_BYTES = 12
 _SEALED = "sealed:1:"
 _REFERENCE = re.compile(r"\$\{([A-Za-z]+):([^{}]*)\}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -232,47 +228,9 @@ def _ask_keyring(name: str, subject: str) -> str | None:
 # Sealing --------------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Keys:
-    """The keys that seal the store's secrets."""
-
-    by_id: Mapping[str, bytes]
-    """Identifier → 32 bytes; the first one seals."""
-
-    @property
-    def active(self) -> str:
-        return next(iter(self.by_id))
-
-    def __repr__(self) -> str:
-        return f"Keys({', '.join(self.by_id)})"
-
-
-def load_keys(path: Path) -> Keys:
-    """The keys in a file; the first call creates it, mode 0600, with one new key.
-
-    Raises:
-        ConfigError: where others may read it, or it cannot be read as keys.
-    """
-    if not path.exists():
-        with _locked(path):
-            if not path.exists():
-                _write_keys(path, _new_key({}))
-    return _read_keys(path)
-
-
-def rotate_key(path: Path) -> Keys:
-    """Add a new key that seals from now on; older ones go on unsealing. Then `reseal` every configuration, then `retire_keys`."""
-    with _locked(path):
-        _write_keys(path, _new_key(_read_keys(path).by_id))
-    return _read_keys(path)
-
-
-def retire_keys(path: Path) -> Keys:
-    """Drop all keys but the active one. Whatever is still sealed with them is lost."""
-    with _locked(path):
-        keys = _read_keys(path)
-        _write_keys(path, {keys.active: keys.by_id[keys.active]})
-    return _read_keys(path)
+def sealed_with(key_id: str) -> str:
+    """How what a key sealed begins."""
+    return f"{_SEALED}{key_id}:"
 
 
 def seal(config: Mapping[str, Any], fields: Collection[FieldPath], owner: str, keys: Keys) -> dict[str, Any]:
@@ -281,16 +239,7 @@ def seal(config: Mapping[str, Any], fields: Collection[FieldPath], owner: str, k
     Args:
         owner: identifier of the source or destination that the configuration belongs to; a sealed value opens for no other.
     """
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    def change(path: FieldPath, text: str) -> str:
-        if is_reference(text):
-            return text
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = AESGCM(keys.by_id[keys.active]).encrypt(nonce, text.encode("utf-8", "surrogatepass"), _bound_to(owner, path))
-        return f"{_SEALED}{keys.active}:{base64.urlsafe_b64encode(nonce + sealed).decode()}"
-
-    return _map_secrets(config, fields, change)
+    return _map_secrets(config, fields, lambda path, text: text if is_reference(text) else _close(text, path, owner, keys))
 
 
 def unseal(config: Mapping[str, Any], fields: Collection[FieldPath], owner: str, keys: Keys) -> dict[str, Any]:
@@ -299,37 +248,37 @@ def unseal(config: Mapping[str, Any], fields: Collection[FieldPath], owner: str,
     Raises:
         ConfigError: where a value was sealed with a key that is not there, belongs to another owner or field, or was changed.
     """
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     def change(path: FieldPath, text: str) -> str:
         if not text.startswith(_SEALED):
             return text
-        field = ".".join(path)
-        key_id, _, payload = text.removeprefix(_SEALED).partition(":")
-        key = keys.by_id.get(key_id)
-        if key is None:
-            raise ConfigError(
-                f"{field}: the stored secret was sealed with the key {key_id[:32]!r}, which is not in the key file.",
-                remedy="Restore the key file from its backup, or enter the secret again.",
-            )
-        try:
-            data = base64.b64decode(payload, altchars=b"-_", validate=True)
-            plain = AESGCM(key).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], _bound_to(owner, path))
-            value = plain.decode("utf-8", "surrogatepass")
-        except (InvalidTag, ValueError):
-            raise ConfigError(
-                f"{field}: the stored secret does not open: it was changed, or belongs to another field.", remedy="Enter it again."
-            ) from None
+        value = _open(text, path, owner, keys)
         register_secret(value)
         return value
 
     return _map_secrets(config, fields, change)
 
 
-def reseal(config: Mapping[str, Any], fields: Collection[FieldPath], owner: str, keys: Keys) -> dict[str, Any]:
-    """A stored configuration sealed again with the active key. Raises: ConfigError: as `unseal`."""
-    return seal(unseal(config, fields, owner, keys), fields, owner, keys)
+def reseal(config: Mapping[str, Any], owner: str, keys: Keys) -> tuple[dict[str, Any], int]:
+    """A stored configuration sealed again with the active key, wherever it is sealed with another; and how much does not open.
+
+    Needs no adapter: what is sealed says so. What does not open stays as it is.
+    """
+    lost = 0
+
+    def change(path: FieldPath, text: str) -> str:
+        nonlocal lost
+        if not text.startswith(_SEALED) or text.startswith(f"{_SEALED}{keys.active}:"):
+            return text
+        try:
+            plain = _open(text, path, owner, keys)
+        except ConfigError:
+            lost += 1
+            return text
+        return _close(plain, path, owner, keys)
+
+    resealed: dict[str, Any] = _map_text(config, change)
+    return resealed, lost
 
 
 def mask(config: Mapping[str, Any], fields: Collection[FieldPath]) -> dict[str, Any]:
@@ -337,62 +286,36 @@ def mask(config: Mapping[str, Any], fields: Collection[FieldPath]) -> dict[str, 
     return _map_secrets(config, fields, lambda _, text: text if is_reference(text) else MASK)
 
 
+def _close(text: str, path: FieldPath, owner: str, keys: Keys) -> str:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    data = text.encode("utf-8", "surrogatepass")
+    sealed = AESGCM(keys.by_id[keys.active]).encrypt(nonce, data, _bound_to(owner, path))
+    return f"{_SEALED}{keys.active}:{base64.urlsafe_b64encode(nonce + sealed).decode()}"
+
+
+def _open(text: str, path: FieldPath, owner: str, keys: Keys) -> str:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    field = ".".join(path)
+    key_id, _, payload = text.removeprefix(_SEALED).partition(":")
+    key = keys.find(key_id)
+    if key is None:
+        raise ConfigError(
+            f"{field}: the stored secret was sealed with the key {key_id[:32]!r}, which is not in the key file.",
+            remedy="Restore the key file from its backup, or enter the secret again.",
+        )
+    try:
+        data = base64.b64decode(payload, altchars=b"-_", validate=True)
+        plain = AESGCM(key).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], _bound_to(owner, path))
+        return plain.decode("utf-8", "surrogatepass")
+    except (InvalidTag, ValueError):
+        raise ConfigError(
+            f"{field}: the stored secret does not open: it was changed, or belongs to another field.", remedy="Enter it again."
+        ) from None
+
+
 def _bound_to(owner: str, path: FieldPath) -> bytes:
     return json.dumps([owner, *path]).encode()
-
-
-def _new_key(older: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {secrets.token_hex(4): secrets.token_bytes(_KEY_BYTES), **older}
-
-
-def _read_keys(path: Path) -> Keys:
-    try:
-        mode = path.stat().st_mode
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise ConfigError(
-                f"The key file {path} may be read by others (mode {stat.S_IMODE(mode):o}).", remedy=f"chmod 600 {path}"
-            )
-        lines = [line.split() for line in path.read_text("ascii").splitlines() if line.strip()]
-        keys = {key_id: base64.b64decode(text, validate=True) for key_id, text in lines}
-    except OSError as error:
-        raise ConfigError(f"The key file {path} cannot be read: {error.strerror}.") from None
-    except (ValueError, binascii.Error):
-        keys = {}
-    if not keys or any(len(key) != _KEY_BYTES for key in keys.values()):
-        raise ConfigError(
-            f"The key file {path} is damaged.", remedy="Restore it from its backup; without it no stored secret opens."
-        )
-    return Keys(keys)
-
-
-def _write_keys(path: Path, keys: Mapping[str, bytes]) -> None:
-    text = "".join(f"{key_id} {base64.b64encode(key).decode()}\n" for key_id, key in keys.items())
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-        os.write(descriptor, text.encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time changes the key file: a key that another one overwrites would take its secrets with it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigError(f"The key file {path} cannot be written: {error.strerror}.") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -14,6 +14,8 @@ class Workspace:
     """Where one syncterm keeps everything of its own. Files are 0600, folders 0700."""
 
     folder: Path
+    keys_in_keyring: bool = False
+    """Whether a new key that seals the store's secrets goes into the system's keyring, instead of the file."""
 
     @classmethod
     def default(cls) -> Workspace:

@@ -24,17 +24,14 @@ from pydantic import BaseModel, Field, SecretStr
 
 from syncterm.engine import redaction
 from syncterm.engine.errors import ConfigError
+from syncterm.engine.key_store import Keys, load_keys, retire_keys, rotate_key
 from syncterm.engine.redaction import MASK, RedactingFilter, redact, register_secret
 from syncterm.engine.secrets import (
-    Keys,
     check_references,
     is_reference,
-    load_keys,
     mask,
     reseal,
     resolve,
-    retire_keys,
-    rotate_key,
     seal,
     secret_fields,
     unseal,
@@ -234,7 +231,8 @@ def test_rotation(tmp_path: Path) -> None:
     new = rotate_key(path)
     assert new.active != old.active
     assert unseal(sealed, FIELDS, "o", new) == {"password": CANARY}
-    again = reseal(sealed, FIELDS, "o", new)
+    again, lost = reseal(sealed, "o", new)
+    assert lost == 0
     last = retire_keys(path)
     assert list(last.by_id) == [new.active]
     assert unseal(again, FIELDS, "o", last) == {"password": CANARY}

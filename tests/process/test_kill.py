@@ -45,7 +45,7 @@ ROWS = 20_000
 """Records of the source at the beginning."""
 GROWTH = 4_000
 """Records that are added before each sync."""
-PLACES = tuple(name for name in NAMES if not name.startswith(("due-", "lease-", "keys-")))
+PLACES = tuple(name for name in NAMES if not name.startswith(("due-", "lease-", "keys-", "rotation-")))
 """The failpoints that every sync passes."""
 RANDOM_KILLS = 2 if not KILLS else max(2, (KILLS - len(PLACES) * len(CASES)) // len(CASES))
 """Of each case."""
