@@ -172,6 +172,17 @@ _SPECS = (
         role=Role.USER,
     ),
     ActionSpec(
+        "edit_schedule",
+        "C",
+        "Edit schedule",
+        "When it is due: an interval, a cron expression or by hand; blackout windows; streams with schedules of their own.",
+        Group.ACTION,
+        BOTH,
+        role=Role.USER,
+        word="schedule",
+        argument=Argument.CONNECTOR,
+    ),
+    ActionSpec(
         "historical_resync",
         "H",
         "Historical re-sync",

@@ -28,6 +28,9 @@ class ActingScreen(MenuScreen):
     def action_edit(self) -> None:
         self._start("edit")
 
+    def action_edit_schedule(self) -> None:
+        self._start("edit_schedule")
+
     def action_historical_resync(self) -> None:
         self._start("historical_resync")
 

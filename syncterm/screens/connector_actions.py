@@ -39,10 +39,24 @@ class ConnectorActions(RowActions):
         """Change the set-up of one connector, section by section."""
         from syncterm.screens.wizard import edit_connector
 
+        row = await self._only(ids)
+        if row is not None:
+            await edit_connector(self._app, row.id)
+
+    async def edit_schedule(self, ids: Sequence[str]) -> None:
+        """Change when one connector is due."""
+        from syncterm.screens.schedule_editor import edit_schedule
+
+        row = await self._only(ids)
+        if row is not None:
+            await edit_schedule(self._app, row.id)
+
+    async def _only(self, ids: Sequence[str]) -> ConnectorRow | None:
+        """The one connector that is meant; None, and a word about it, where there are several or it is gone."""
         if len(set(ids)) > 1:
             self._app.notify("One at a time: ctrl+\\ clears the marks.", severity="warning")
-        for row in (await self._rows(ids))[:1] if len(set(ids)) == 1 else ():
-            await edit_connector(self._app, row.id)
+        rows = await self._rows(ids) if len(set(ids)) == 1 else []
+        return rows[0] if rows else None
 
     # --- The six of the menu, and cancel
 
