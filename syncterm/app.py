@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from syncterm.engine.engine import Engine
     from syncterm.engine.host import EngineHost
+    from syncterm.stream_editing import StreamEditing
 
 logger = logging.getLogger(__name__)
 
@@ -168,6 +169,7 @@ class SyncTermApp(Navigation, inherit_bindings=False):
         self.connector_actions = ConnectorActions(self)
         self.endpoint_actions = EndpointActions(self)
         self.last_deletion = LastDeletion()
+        self.unsaved_edits: dict[str, StreamEditing] = {}
         self._subscription: Subscription | None = None
         self._frame = FrameDifference()
         for theme in own_themes():
@@ -435,6 +437,27 @@ class SyncTermApp(Navigation, inherit_bindings=False):
         self.notify("Press q to quit.")
 
     async def action_quit(self) -> None:
+        if self.unsaved_edits:
+            self._ask_about_edits()
+        else:
+            self._ask_about_syncs()
+
+    def _ask_about_edits(self) -> None:
+        number = len(self.unsaved_edits)
+        choices = [
+            Choice("stay", "Stay", "n", "ctrl+s on its Schema tab saves them"),
+            Choice("discard", "Discard them and quit", "x"),
+        ]
+
+        def chosen(choice: str | None) -> None:
+            if choice == "discard":
+                self.unsaved_edits.clear()
+                self._ask_about_syncs()
+
+        what = "1 connector has" if number == 1 else f"{count(number)} connectors have"
+        self.push_screen(Menu(f"{what} edits that are not saved", choices, self.glyphs), chosen)
+
+    def _ask_about_syncs(self) -> None:
         running = self.engine_summary.running
         if not running or self.engine_summary.holder or not self.opened.is_set():
             self.leave(ExitReason.QUIT)

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from syncterm.engine.casting import can_cast
-from syncterm.engine.cursor import CURSOR_TYPES
-from syncterm.engine.document import LONGEST_FILTER
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import DeleteHandling, StreamConfig, SyncMode
-from syncterm.engine.row_filter import filtered_fields, mentioned_columns, parse_row_filter
 from syncterm.engine.schema import LogicalType, StreamSchema, parse_type
 from syncterm.engine.stream_defaults import EndAbilities
 
@@ -100,6 +97,8 @@ def _columns(config: StreamConfig, schema: StreamSchema | None) -> list[Problem]
 
 def _against(config: StreamConfig, schema: StreamSchema) -> list[Problem]:
     """What the set-up asks of columns that they are not."""
+    from syncterm.engine.cursor import CURSOR_TYPES  # loads the adapters' models: not before the first paint
+
     found = []
     types = {field.name: field.type for field in schema.fields}
     named = (
@@ -150,6 +149,9 @@ def filter_problem(config: StreamConfig, text: str, schema: StreamSchema | None)
 
     Without the stream's columns only the language is checked.
     """
+    from syncterm.engine.document import LONGEST_FILTER  # loads the document's models: not before the first paint
+    from syncterm.engine.row_filter import filtered_fields, mentioned_columns, parse_row_filter
+
     if len(text) > LONGEST_FILTER:
         return f"A row filter has at most {LONGEST_FILTER:,} characters."
     try:

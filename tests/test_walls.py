@@ -13,15 +13,18 @@ import syncterm
 
 PACKAGE = Path(syncterm.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
+STREAM_EDITING = ("stream_editing", "stream_problems", "stream_consequences")
 LAYERS = {
-    "screens": {"engine", "screens", "widgets", "text", "actions", "settings", "themes", "setup_form"},
+    "screens": {"engine", "screens", "widgets", "text", "actions", "settings", "themes", "setup_form", *STREAM_EDITING},
     "widgets": {
         "widgets",
         "text",
         "actions",
         "setup_form",
         "folder_listing",
+        "stream_editing",
         "engine.model",
+        "engine.schema",
         "engine.status",
         "engine.queries",
         "engine.schedule",

@@ -20,7 +20,7 @@ from textual.widgets import ContentSwitcher
 from syncterm.actions import ACTIONS, Scope, bindings, key_label, keys_of
 from syncterm.engine.model import Activity, Outcome
 from syncterm.screens.acting import ActingScreen
-from syncterm.screens.connector_picture import Picture, flow_picture, head_lines, read_picture
+from syncterm.screens.connector_picture import Picture, flow_picture, head_lines, read_picture, waiting_lines
 from syncterm.screens.connector_summary import (
     WHY_LINES,
     WHY_LINES_HIGH,
@@ -33,11 +33,10 @@ from syncterm.screens.logs_pane import LogsPane
 from syncterm.screens.looking import Looking
 from syncterm.screens.schema_pane import SchemaPane, change_lines
 from syncterm.text import clean
-from syncterm.widgets.confirm import Confirm, Target
 from syncterm.widgets.flow import Flow, Throughput
 from syncterm.widgets.footer import FooterKey, QuickActions
 from syncterm.widgets.header import Badge
-from syncterm.widgets.lines import Line, Lines, plain
+from syncterm.widgets.lines import Line, Lines
 from syncterm.widgets.tab_strip import TabStrip
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ class ConnectorScreen(ActingScreen):
         self._status_lines = Lines(id="status")
         self._quick = QuickActions(id="quick")
         self._strip = TabStrip(TABS, hint="[ ] change tab", id="tabs")
-        self._schema = SchemaPane(symbols, id="schema")
+        self._schema = SchemaPane(self._host, self.connector_id, symbols, id="schema")
         self._history = HistoryPane(self._sync_page, symbols, ascii=ascii_only, id="history")
         self._logs = LogsPane(self._log_lines, ascii=ascii_only, empty="Nothing has been logged: press r to sync now.", id="logs")
         self._panes: Mapping[str, SchemaPane | HistoryPane | LogsPane] = {
@@ -144,7 +143,10 @@ class ConnectorScreen(ActingScreen):
         return self._row.name if self._row is not None else self.connector_id
 
     def badges(self) -> tuple[Badge, ...]:
-        return (Badge("FAILURES ONLY"),) if self.is_mounted and self._history.failures_only else ()
+        if not self.is_mounted:
+            return ()
+        unsaved = (Badge(self._schema.badge, loud=True),) if self._schema.badge else ()
+        return (*unsaved, Badge("FAILURES ONLY")) if self._history.failures_only else unsaved
 
     @property
     def _tab(self) -> str:
@@ -203,8 +205,9 @@ class ConnectorScreen(ActingScreen):
         now = self.dashboard.now()
         current = self._tab
         if current == "schema" and full:
-            changes = change_lines(picture.detail, self.size.width, self.dashboard.glyphs)
-            self._schema.show_schema(picture.streams, changes)
+            cells, symbols = self.size.width, self.dashboard.glyphs
+            changes = change_lines(picture.detail, cells, symbols) or waiting_lines(picture.waiting, cells, symbols)
+            await self._schema.show_schema(changes, roomy=not self._is_low or self.has_class("-zoomed"))
         elif current == "history":
             progress = (row.progress_records or 0, row.progress_bytes or 0) if row.activity == Activity.RUNNING else None
             self._history.show_progress(progress, now)
@@ -331,6 +334,10 @@ class ConnectorScreen(ActingScreen):
     def _sync_opened(self, event: HistoryPane.SyncOpened) -> None:
         self.dashboard.open_sync(event.sync_id)
 
+    @on(SchemaPane.Changed)
+    def _schema_edited(self) -> None:
+        self.update_header()
+
     @on(HistoryPane.Narrowed)
     def _history_narrowed(self) -> None:
         self.update_header()
@@ -340,37 +347,17 @@ class ConnectorScreen(ActingScreen):
     def reason_against(self, action: str) -> str:
         row = self._row
         if row is None:
-            return "The connector is still being read." if action in (*QUICK, "approve_schema", "delete", "yank", "menu") else ""
-        if action == "approve_schema" and (self._picture is None or self._picture.detail.schema_change is None):
-            return "No schema change waits for approval."
+            return "The connector is still being read." if action in (*QUICK, "delete", "yank", "menu") else ""
         if action == "cancel" and row.activity == Activity.IDLE:
             return "No sync runs or waits."
-        if action in ("sync_now", "historical_resync") and str(row.status) == "Incomplete":
+        if action in ("sync_now", "historical_resync") and str(row.status) == "Incomplete" and not self._waits_for_approval:
             return row.status_reason or "The set-up is not complete."
         return ""
 
-    def action_approve_schema(self) -> None:
-        self.dashboard.connector_actions.start(self._approve_schema())
-
-    async def _approve_schema(self) -> None:
-        """Accept the schema change that waits, after showing it."""
-        picture = self._picture
-        if picture is None or picture.detail.schema_change is None:
-            return
-        shown = [plain(line).strip() for line in change_lines(picture.detail, 500, self.dashboard.glyphs)]
-        question = Confirm(
-            "Approve",
-            [Target(self.connector_id, picture.detail.row.name)],
-            title="Approve the schema change?",
-            consequences=[*shown[:1], "The next sync reads with the new schema. No column is dropped from the destination."],
-            dangerous=False,
-            ascii=self.dashboard.ascii,
-        )
-        if await self.app.push_screen_wait(question):
-            actor = self.dashboard.actor
-            results = await self._host.call(lambda engine: engine.operations.approve_schema(actor, [self.connector_id]))
-            for result in results:
-                self.notify(result.message, title=result.name, severity="information" if result.done else "warning")
+    @property
+    def _waits_for_approval(self) -> bool:
+        """Whether nothing but a schema change stops it: then a sync looks whether the source has it still."""
+        return self._picture is not None and self._picture.detail.schema_change is not None
 
     def action_check(self) -> None:
         actions = self.dashboard.connector_actions
@@ -407,5 +394,11 @@ class ConnectorScreen(ActingScreen):
             self._history.show_failures(False)
         elif self.has_class("-zoomed"):
             self.action_zoom()
+        elif self._schema.unsaved:
+            self.run_worker(self._ask_and_leave(), group="leave", exclusive=True, exit_on_error=False)
         else:
             super().go_back()
+
+    async def _ask_and_leave(self) -> None:
+        if await self._schema.may_leave():
+            self._leave()

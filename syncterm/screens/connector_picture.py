@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -18,12 +17,10 @@ from syncterm.screens.connector_summary import (
     status_lines,
     type_title,
 )
-from syncterm.screens.schema_pane import stream_entries
-from syncterm.text import Glyphs
+from syncterm.text import Glyphs, count, fit
 from syncterm.widgets.balance import balance_within
 from syncterm.widgets.flow import FlowEnd, FlowPicture
 from syncterm.widgets.lines import Line
-from syncterm.widgets.stream_tree import StreamEntry
 
 if TYPE_CHECKING:
     from syncterm.engine.engine import Engine
@@ -38,11 +35,12 @@ class Picture:
     """Everything that one full look at the store brings."""
 
     detail: ConnectorDetail
-    streams: tuple[StreamEntry, ...]
     newest: tuple[SyncRow, ...]
     """The newest syncs, newest first."""
     source_title: str
     destination_title: str
+    waiting: int = 0
+    """Schema changes that wait for a person."""
 
 
 async def read_picture(engine: Engine, connector_id: str) -> Picture | None:
@@ -51,10 +49,9 @@ async def read_picture(engine: Engine, connector_id: str) -> Picture | None:
     if detail is None:
         return None
     newest = await engine.queries.sync_page(connector_id, limit=NEWEST)
-    # Thousands of streams take a moment: neither the screens' loop nor the engine's waits for it.
-    entries = await asyncio.to_thread(stream_entries, detail)
     titles = type_title("source", detail.row.source_type), type_title("destination", detail.row.destination_type)
-    return Picture(detail, entries, tuple(newest), *titles)
+    waiting = await engine.queries.waiting_schema_changes(connector_id)
+    return Picture(detail, tuple(newest), *titles, waiting)
 
 
 def flow_picture(picture: Picture, row: ConnectorRow, rate: tuple[float, float] | None, phase: int, now: datetime) -> FlowPicture:
@@ -105,6 +102,18 @@ def head_lines(picture: Picture, row: ConnectorRow, cells: int, most: int, now: 
             symbols,
         ),
     )
+
+
+def waiting_lines(waiting: int, cells: int, symbols: Glyphs) -> tuple[Line, ...]:
+    """Says, above the schema, that changes wait that do not stop the connector; nothing where none do."""
+    if not waiting:
+        return ()
+    what = (
+        "A schema change waits for approval; syncs go on without it."
+        if waiting == 1
+        else (f"{count(waiting)} schema changes wait for approval; syncs go on without them.")
+    )
+    return (((fit(f" {symbols.warning} {what} A reviews.", cells, ellipsis=symbols.ellipsis), "bold"),),)
 
 
 def _refused(end: EndpointRow | None) -> bool:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from syncterm.screens.connector_actions import ConnectorActions
     from syncterm.screens.endpoint_actions import EndpointActions
     from syncterm.screens.row_actions import LastDeletion
+    from syncterm.stream_editing import StreamEditing
 
 T = TypeVar("T")
 
@@ -64,6 +65,8 @@ class Dashboard(App[None], inherit_bindings=False):
     connector_actions: ConnectorActions
     endpoint_actions: EndpointActions
     last_deletion: LastDeletion
+    unsaved_edits: dict[str, StreamEditing]
+    """Connector → edits of its streams that are not saved: they outlive its screen."""
 
     def now(self) -> datetime:
         """The present instant by the engine's clock."""

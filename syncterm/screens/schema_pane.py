@@ -1,109 +1,255 @@
-"""The Schema tab: the tree of streams and columns, a search line, and at the foot all about the row under the cursor."""
+"""The Schema tab: a connector's streams and columns, edited in place, saved after a look at what follows from it."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.message import Message
 
-from syncterm.text import Glyphs, clean, fit
-from syncterm.widgets.filter_bar import FilterBar
+from syncterm.engine.errors import SynctermError
+from syncterm.engine.model import Role, StreamConfig
+from syncterm.engine.schema import StreamSchema
+from syncterm.engine.stream_defaults import Suggestion
+from syncterm.screens.menu import Choice, Menu
+from syncterm.screens.stream_editor import StreamEditor
+from syncterm.stream_consequences import consequences
+from syncterm.stream_editing import StreamEditing
+from syncterm.text import Glyphs, clean, count, fit
+from syncterm.widgets.confirm import Confirm
 from syncterm.widgets.lines import Line, Lines
-from syncterm.widgets.row_view import RowView
-from syncterm.widgets.stream_tree import StreamEntry, StreamTree, describe_place
+from syncterm.widgets.stream_lines import StreamFacts
+from syncterm.widgets.stream_tree import StreamTree
 
 if TYPE_CHECKING:
     from textual.widget import Widget
 
-    from syncterm.engine.queries import ConnectorDetail, StreamRow
+    from syncterm.engine.host import EngineHost
+    from syncterm.engine.queries import ConnectorDetail
+    from syncterm.engine.queries.streams import ConnectorStreams
+    from syncterm.screens.dashboard import Dashboard
+
+
+class ConnectorStreamReader:
+    """Reads what the editor needs to know of a saved connector's streams."""
+
+    def __init__(self, dashboard: Dashboard, connector_id: str) -> None:
+        self._dashboard = dashboard
+        self._connector_id = connector_id
+        self.source_id: str | None = None
+
+    async def columns(self, stream: str) -> StreamSchema | None:
+        return await self._dashboard.host.call(lambda engine: engine.queries.stream_schema(self._connector_id, stream))
+
+    async def suggestions(self) -> Mapping[str, Suggestion]:
+        source_id = self.source_id
+        if source_id is None:
+            return {}
+        return await self._dashboard.host.call(lambda engine: engine.queries.stream_suggestions(source_id))
+
+    async def streams_with_column(self, text: str) -> Collection[str]:
+        return await self._dashboard.host.call(lambda engine: engine.queries.streams_with_column(self._connector_id, text))
+
+    async def check_cursor(self, stream: StreamConfig) -> tuple[str, ...]:
+        source_id, actor = self.source_id, self._dashboard.actor
+        if source_id is None:
+            return ()
+        return await self._dashboard.host.call(lambda engine: engine.operations.check_cursor(actor, source_id, stream))
 
 
 class SchemaPane(Vertical):
-    """Read-only."""
+    """The tab of one connector."""
 
     BINDING_GROUP_TITLE = "Schema"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("slash", "search", "Search", id="schema.search")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s,f2", "save", "Save the edits", show=False, id="schema.save"),
+    ]
 
     DEFAULT_CSS = """
     SchemaPane #schema-change { color: $text-warning; }
-    SchemaPane #schema-foot { background: $panel; }
+    SchemaPane StreamEditor { height: 1fr; }
     """
 
-    def __init__(self, symbols: Glyphs, *, id: str | None = None) -> None:  # noqa: A002
+    class Changed(Message):
+        """The number of unsaved changes is another one."""
+
+    def __init__(self, host: EngineHost, connector_id: str, symbols: Glyphs, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
+        self._host = host
+        self._connector_id = connector_id
         self._glyphs = symbols
-        self.stream_tree = StreamTree(symbols, id="streams")
         self._change = Lines(id="schema-change")
-        self._search = FilterBar(placeholder="stream, column or type", id="schema-search")
-        self._foot = Lines(id="schema-foot")
+        self._found: ConnectorStreams | None = None
+        """What the store held at the last look."""
 
     def compose(self) -> ComposeResult:
+        self._reader = ConnectorStreamReader(self._dashboard, self._connector_id)
+        self.editor = StreamEditor(self._reader, self._glyphs, id="schema-editor")
         yield self._change
-        yield self.stream_tree
-        yield self._search
-        yield self._foot
+        yield self.editor
+
+    @property
+    def _dashboard(self) -> Dashboard:
+        return cast("Dashboard", self.app)
 
     @property
     def focus_target(self) -> Widget:
-        return self.stream_tree
+        return self.editor.focus_target
 
-    def show_schema(self, streams: Sequence[StreamEntry], change: Sequence[Line]) -> None:
-        """Show these streams, and above them what waits for approval."""
+    @property
+    def stream_tree(self) -> StreamTree:
+        return self.editor.tree_view
+
+    @property
+    def unsaved(self) -> int:
+        """Streams with edits that are not saved."""
+        editing = self.editor.editing if self.is_mounted else None
+        return len(editing.changed) if editing is not None else 0
+
+    @property
+    def badge(self) -> str:
+        """The unsaved changes, for the header; empty where there are none."""
+        unsaved = self.unsaved
+        return f"{count(unsaved)} UNSAVED {'CHANGE' if unsaved == 1 else 'CHANGES'}" if unsaved else ""
+
+    # --- What the store holds
+
+    async def show_schema(self, change: Sequence[Line], *, roomy: bool) -> None:
+        """Look at the store's streams; edits stay. Above the tree stands what waits for approval."""
         self._change.show(change)
-        self.stream_tree.show_streams(streams)
-        self._show_foot()
+        found = await self._host.call(lambda engine: engine.queries.connector_streams(self._connector_id))
+        if found is None:
+            return
+        self.editor.roomy = roomy
+        self.editor.locked = self._lock()
+        await self._take(found)
+
+    def _lock(self) -> str:
+        if self._dashboard.actor.role is not Role.VIEWER:
+            return ""
+        return "This dashboard is read-only." if self._dashboard.read_only else "Editing the schema needs the role user."
+
+    async def _take(self, found: ConnectorStreams) -> None:
+        editing, before = self.editor.editing, self._found
+        self._found = found
+        self._reader.source_id = found.draft.source_id
+        if editing is None:
+            editing = self._dashboard.unsaved_edits.get(self._connector_id)
+        if editing is None:
+            actor, draft = self._dashboard.actor, found.draft
+            abilities = await self._host.call(
+                lambda engine: engine.operations.abilities(actor, draft.source_id, draft.destination_id)
+            )
+            editing = await asyncio.to_thread(
+                StreamEditing,
+                found.entries,
+                draft.streams,
+                unselected=found.unselected,
+                applied=found.applied,
+                abilities=abilities,
+            )
+        elif before is None or not await asyncio.to_thread(_same_streams, before, found):
+            editing.rebase(found.entries, found.draft.streams, unselected=found.unselected, applied=found.applied)
+            self.editor.read_again()
+        self.editor.show(editing, StreamFacts(found.cursors, dict.fromkeys(found.resyncs, "re-sync asked for")))
+        self._note_changes()
+
+    @on(StreamEditor.Edited)
+    def _edited(self, event: StreamEditor.Edited) -> None:
+        event.stop()
+        self._note_changes()
+
+    def _note_changes(self) -> None:
+        """Show how much is not saved, and let the app hold it, so that it outlives this screen."""
+        edits, editing = self._dashboard.unsaved_edits, self.editor.editing
+        if editing is not None and editing.changed:
+            edits[self._connector_id] = editing
+        else:
+            edits.pop(self._connector_id, None)
+        self.post_message(self.Changed())
 
     def clear_search(self) -> bool:
         """Close the search line; False where it was closed."""
-        if not self._search.value and not self._search.has_class("-shown"):
+        return self.editor.clear_search()
+
+    # --- Saving
+
+    def action_save(self) -> None:
+        if self.editor.refused():
+            return
+        if not self.unsaved:
+            self.notify("Nothing was edited.")
+            return
+        self.run_worker(self.save(), group="schema-save", exclusive=True, exit_on_error=False)
+
+    async def save(self) -> bool:
+        """Show what follows from the edits, and save them; whether they are saved. Call it in a worker."""
+        editing, found = self.editor.editing, self._found
+        if editing is None or found is None:
             return False
-        self._search.close()
+        question = Confirm(
+            "Save",
+            title=f"Save the changes of {count(self.unsaved)} {'stream' if self.unsaved == 1 else 'streams'}?",
+            consequences=await asyncio.to_thread(consequences, editing, found.cursors),
+            dangerous=bool(editing.troubled),
+            ascii=self._dashboard.ascii,
+        )
+        if not await self.app.push_screen_wait(question):
+            return False
+        draft = replace(found.draft, streams=await asyncio.to_thread(editing.streams))
+        actor = self._dashboard.actor
+        try:
+            saved = await self._host.call(lambda engine: engine.operations.save_connector(actor, draft))
+        except SynctermError as error:
+            self._dashboard.notify_error(error)
+            return False
+        editing.mark_saved(draft.streams)
+        if self._found is not None:
+            self._found = replace(self._found, draft=replace(draft, version=saved.version))
+        self.editor.edited()
+        self._note_changes()
+        self.notify(clean(saved.message), title=clean(saved.name))
         return True
 
-    def action_search(self) -> None:
-        self._search.open()
-
-    @on(FilterBar.FilterChanged)
-    def _searched(self, event: FilterBar.FilterChanged) -> None:
-        event.stop()
-        if not self.stream_tree.search(event.text.strip()):
-            self.notify("No stream and no column matches.", severity="warning")
-
-    @on(RowView.Highlighted)
-    def _cursor_moved(self, event: RowView.Highlighted) -> None:
-        event.stop()
-        self._show_foot()
-
-    def on_resize(self) -> None:
-        self._show_foot()
-
-    def _show_foot(self) -> None:
-        place = self.stream_tree.stream_at_cursor()
-        self._foot.show(() if place is None else (describe_place(*place, self.size.width, self._glyphs),))
-
-
-def stream_entries(detail: ConnectorDetail) -> tuple[StreamEntry, ...]:
-    """The streams of a connector as the schema tree shows them."""
-    return tuple(map(_stream_entry, detail.streams))
+    async def may_leave(self) -> bool:
+        """Ask what becomes of unsaved edits; whether the screen may be left. Call it in a worker."""
+        unsaved = self.unsaved
+        if not unsaved:
+            return True
+        choice = await self.app.push_screen_wait(
+            Menu(
+                f"{count(unsaved)} {'stream has' if unsaved == 1 else 'streams have'} edits that are not saved",
+                [
+                    Choice("stay", "Stay", "s", "go on editing"),
+                    Choice("save", "Save", "y", "after a look at what follows from it"),
+                    Choice("discard", "Discard", "x", "forget the edits"),
+                ],
+                self._glyphs,
+            )
+        )
+        if choice == "save":
+            return await self.save()
+        if choice == "discard" and self.editor.editing is not None:
+            self.editor.editing.discard()
+            self.editor.edited()
+            self._note_changes()
+        return choice == "discard"
 
 
-def _stream_entry(stream: StreamRow) -> StreamEntry:
-    config = stream.config
-    return StreamEntry(
-        name=config.name,
-        selected=stream.selected,
-        sync_mode=config.sync_mode,
-        primary_key=config.primary_key,
-        cursor_field=config.cursor_field,
-        cursor_value=stream.cursor,
-        target=config.target,
-        row_filter=config.row_filter or "",
-        note="re-sync asked for" if stream.resync_requested else "",
+def _same_streams(before: ConnectorStreams, now: ConnectorStreams) -> bool:
+    return (before.draft.streams, before.unselected, before.entries, before.applied, before.fingerprint) == (
+        now.draft.streams,
+        now.unselected,
+        now.entries,
+        now.applied,
+        now.fingerprint,
     )
 
 
