@@ -87,7 +87,7 @@ async def answer(connection: AsyncConnection, row: Any, now: datetime, *, stream
         await touch(connection, row.id, {"next_fire_at": None, "configuration_complete": False, "incomplete_reason": reason})
         await settle_stream_schedules(connection, row.id, now)
         return False
-    answered = [one for one in fallen if not _is_skipped(row, one.missed)]
+    answered = [one for one in fallen if not is_skipped(row, one.missed)]
     names = join_names(one.names for one in answered)
     if names is not None:
         names = await all_as_none(connection, row.id, names)
@@ -121,7 +121,8 @@ async def answer(connection: AsyncConnection, row: Any, now: datetime, *, stream
     return sync_id is not None
 
 
-def _is_skipped(row: Any, passed: int) -> bool:
+def is_skipped(row: Any, passed: int) -> bool:
+    """Whether fire times that were missed are not made up for: the connector's catch-up policy."""
     return row.catch_up == "skip" and passed > 0
 
 
@@ -159,7 +160,7 @@ async def _streams_fallen(connection: AsyncConnection, row: Any, now: datetime, 
             offset=timedelta(milliseconds=group.offset_ms or 0),
             limit=MISSED_COUNTED,
         )
-        if noting and not _is_skipped(row, passed):
+        if noting and not is_skipped(row, passed):
             values["due_since"] = func.coalesce(streams.c.due_since, literal(group.earliest, Instant()))
         same = and_(due, *same_schedule(group))
         names = (await connection.execute(select(streams.c.name).where(same).order_by(streams.c.position))).scalars().all()

@@ -16,13 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from syncterm.engine.clock import Clock
 from syncterm.engine.clockwork import Clockwork
 from syncterm.engine.due import answer, next_fire_of
+from syncterm.engine.due_together import answer_plain
 from syncterm.engine.failpoint import reach
 from syncterm.engine.model import ScheduleKind
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import CHANGE_SEQUENCE, EPOCH, BigInteger, connectors, streams
 from syncterm.engine.stream_schedules import OWN_SCHEDULE_COLUMNS, next_fire_of_stream, same_schedule
 
-CLAIM_SIZE = 50
+CLAIM_SIZE = 100
 """Due connectors a write transaction takes: a few milliseconds of the loop."""
 STREAMS_LOOKED_AT = 500
 """Due streams looked at to find the connectors of one write transaction."""
@@ -144,13 +145,13 @@ class Scheduler:
 
     async def _claim(self) -> int:
         now = self._clock.now()
-        queued, taken = [], []
         async with self._database.write() as connection:
             with_streams = await _due_by_streams(connection, now)
             ids = dict.fromkeys((*await _due_connectors(connection, now), *with_streams))
             rows = (await connection.execute(select(connectors).where(connectors.c.id.in_(list(ids)[:CLAIM_SIZE])))).all()
-            for row in rows:
-                taken.append(row.id)
+            taken = [row.id for row in rows]
+            queued, others = await answer_plain(connection, rows, now, with_streams)
+            for row in others:
                 if await answer(connection, row, now, streams_due=row.id in with_streams):
                     queued.append(row.id)
         if queued:

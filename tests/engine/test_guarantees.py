@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from syncterm.engine import lifecycle
 from syncterm.engine.control import Control
@@ -18,7 +18,7 @@ from syncterm.engine.destinations.duckdb_load import DuckDBLoad
 from syncterm.engine.errors import StoreError
 from syncterm.engine.model import Reason, Trigger
 from syncterm.engine.queries import SyncDetail
-from syncterm.engine.store.tables import connectors, syncs
+from syncterm.engine.store.tables import connectors, streams, syncs
 from syncterm.engine.testing import READS, FakeClock
 from syncterm.engine.threads import in_thread
 from tests.engine.test_engine import rows
@@ -218,12 +218,24 @@ async def test_applying_a_document_that_pauses_or_deletes_ends_the_running_sync(
 # The cursor and its table -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_stream_that_comes_back_with_another_cursor_column_does_not_go_on_from_the_old_one(tmp_path: Path) -> None:
+async def test_a_stream_that_comes_back_with_another_cursor_column_reads_everything_again(tmp_path: Path) -> None:
     async with workbench(tmp_path) as bench:
-        text = document(script="back").replace("cursor_field: id}", "cursor_field: name}")
-        await bench.apply(text)
+        await bench.apply(document(script="back").replace("cursor_field: id}", "cursor_field: name}"))
         assert (await bench.sync("c")).row.outcome == "success"
         await bench.apply(document(OTHER, script="back"))
+        await bench.apply(document(EVENTS.replace("cursor_field: id", "cursor_field: at"), script="back"))
+        done = await bench.sync("c")
+        assert (done.row.outcome, done.row.counts.written) == ("success", 1000)
+        assert rows(tmp_path) == (1000, 1000, 500_500)
+
+
+async def test_a_stream_that_the_store_forgot_does_not_go_on_from_another_cursor_column(tmp_path: Path) -> None:
+    async with workbench(tmp_path) as bench:
+        await bench.apply(document(script="back").replace("cursor_field: id}", "cursor_field: name}"))
+        assert (await bench.sync("c")).row.outcome == "success"
+        await bench.apply(document(OTHER, script="back"))
+        async with bench.engine.database.write() as connection:
+            await connection.execute(delete(streams).where(streams.c.name == "events"))
         await bench.apply(document(EVENTS.replace("cursor_field: id", "cursor_field: at"), script="back"))
         done = await bench.sync("c")
         assert (done.row.outcome, done.row.error_class) == ("failed", "config")
