@@ -139,15 +139,16 @@ def seed(path: Path, connectors: int, syncs: int, seed_number: int) -> None:
         connection.executemany(
             'INSERT INTO syncs (id, connector_id, "trigger", reason, requested_by, state, created_at, started_at, finished_at,'
             " duration_ms, outcome, error_class, error_message, error_fingerprint, records_written, bytes, missed, attempt,"
-            " records_read, records_unchanged, records_filtered, records_rejected)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 1, 0, 0, 0, 0)",
+            " records_read, records_unchanged, records_filtered, records_rejected, records_deleted)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 1, 0, 0, 0, 0, 0)",
             sync_rows(ids, syncs, chance),
         )
         for number, id_ in enumerate(ids[: max(1, connectors // 50)]):
             connection.execute(
                 'INSERT INTO syncs (id, connector_id, "trigger", reason, requested_by, state, created_at, missed, attempt,'
-                " records_read, records_written, records_unchanged, records_filtered, records_rejected, bytes)"
-                " VALUES (?, ?, 'manual', 'sync_now', 'ada', ?, ?, 0, 0, 0, 0, 0, 0, 0, 0)",
+                " records_read, records_written, records_unchanged, records_filtered, records_rejected, bytes,"
+                " records_deleted)"
+                " VALUES (?, ?, 'manual', 'sync_now', 'ada', ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
                 (new_id(NOW), id_, "executing" if number % 2 else "created", milliseconds(NOW)),
             )
         connection.execute(

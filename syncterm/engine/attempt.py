@@ -168,6 +168,7 @@ class Attempt:
             started_at=started,
         )  # fmt: skip
         full = stream.config.sync_mode is SyncMode.REPLACE or self._resync or stream.resync_requested
+        withheld = 0
         if held is not None and held.sync_id == self.sync_id:
             # Whether that load answered a request that is open now is known only where the sync as a whole was meant to.
             full = self._resync
@@ -188,6 +189,7 @@ class Attempt:
                 state=held,
                 reject_limit_count=setup.reject_limit_count,
                 reject_limit_share=setup.reject_limit_share,
+                approved_deletes=stream.approved_deletes,
             )
             async with self._write() as connection:
                 await lifecycle.drop_rejected(connection, self.sync_id, name)
@@ -199,6 +201,7 @@ class Attempt:
                 error_class, message = describe_error(error)
                 result = replace(blank, error_class=error_class, error_message=message, finished_at=clock.now())
             else:
+                withheld = loaded.withheld
                 for warning in loaded.warnings:
                     self._log.add(LogLevel.WARNING, warning)
                 result = replace(
@@ -208,11 +211,12 @@ class Attempt:
             LogLevel.INFO if result.outcome is Outcome.SUCCESS else LogLevel.ERROR,
             f"{name}: {result.counts.read} read = {result.counts.written} written + {result.counts.unchanged} unchanged + "
             f"{result.counts.filtered} filtered + {result.counts.rejected} rejected."
+            + (f" {result.counts.deleted} deleted in the destination." if result.counts.deleted else "")
             if result.outcome is Outcome.SUCCESS
             else f"{name}: {result.error_message}",
         )
         async with self._write() as connection:
-            await lifecycle.finish_stream(connection, self.sync_id, self.connector_id, result, full=full)
+            await lifecycle.finish_stream(connection, self.sync_id, self.connector_id, result, full=full, withheld=withheld)
             if full and result.outcome is Outcome.SUCCESS:
                 await schema_history.table_made_anew(connection, self.connector_id, name, settled.settlement.schema)
             await lifecycle.add_log(connection, self.connector_id, self.sync_id, self._log.take())

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from syncterm.engine.blackout import check_windows
+from syncterm.engine.deletes import looks_for_deletes, refusal
 from syncterm.engine.document import CATCH_UP, LONGEST_COLLECTION, LONGEST_FILTER, LONGEST_STREAM
 from syncterm.engine.document_tree import LONGEST_NAME, check_nothing_hidden
 from syncterm.engine.drafts import ConnectorDraft
 from syncterm.engine.errors import ConfigError
-from syncterm.engine.model import StreamConfig, SyncMode
+from syncterm.engine.model import DeleteHandling, StreamConfig, SyncMode
 from syncterm.engine.row_filter import mentioned_columns, parse_row_filter
 from syncterm.engine.schedule import validate
 from syncterm.engine.schema import parse_type
+from syncterm.engine.stream_defaults import ABLE, EndAbilities
 
 _SHOWN = 80
 """Characters of a name that messages repeat."""
@@ -87,6 +89,12 @@ def check_stream(stream: StreamConfig) -> None:
         raise ConfigError(f"{place}a row filter has 1 to {LONGEST_FILTER:,} characters.", remedy="Take it out to read all rows.")
     if stream.row_filter is not None:
         _check_row_filter(stream.row_filter, place)
+    contradiction = refusal(stream) if stream.primary_key else None  # without a key it is unfinished
+    if contradiction is not None:
+        raise ConfigError(
+            f"{place}deleted records cannot be told with the sync mode {stream.sync_mode}. {contradiction}",
+            remedy=f"Choose {DeleteHandling.KEEP}, or another sync mode.",
+        )
     if stream.schedule is not None:
         validate(stream.schedule)
 
@@ -99,38 +107,40 @@ def _check_row_filter(text: str, place: str) -> None:
         raise ConfigError(f"{place}{error.message}", remedy=error.remedy) from None
 
 
-def incompleteness(draft: ConnectorDraft, *, upsert: bool = True) -> str | None:
+def incompleteness(draft: ConnectorDraft, able: EndAbilities = ABLE) -> str | None:
     """What a connector lacks before it can run, in a few words; None where it is complete.
 
     Args:
-        upsert: whether its destination can replace rows by their key.
+        able: what its ends can do.
     """
     if draft.source_id is None:
         return "no source is chosen"
     if draft.destination_id is None:
         return "no destination is chosen"
-    return stream_incompleteness(draft.streams, upsert=upsert)
+    return stream_incompleteness(draft.streams, able)
 
 
-def stream_incompleteness(streams: Iterable[StreamConfig], *, upsert: bool = True) -> str | None:
+def stream_incompleteness(streams: Iterable[StreamConfig], able: EndAbilities = ABLE) -> str | None:
     """What the streams lack before they can be read; None where they lack nothing."""
     stream = None
     for stream in streams:
-        lack = stream_lack(stream, upsert=upsert)
+        lack = stream_lack(stream, able)
         if lack:
             return f"stream {stream.name} {lack}"
     return None if stream is not None else "no stream is selected"
 
 
-def stream_lack(stream: StreamConfig, *, upsert: bool = True) -> str:
+def stream_lack(stream: StreamConfig, able: EndAbilities = ABLE) -> str:
     """What one stream lacks, as the end of a sentence about it; empty where it lacks nothing."""
     if stream.sync_mode.incremental and not stream.cursor_field:
         return "is incremental and has no cursor column"
     if stream.sync_mode is SyncMode.INCREMENTAL_UPSERT:
         if not stream.primary_key:
             return "is upserted and has no primary key"
-        if not upsert:
+        if not able.upsert:
             return "is upserted, which its destination cannot do"
+        if looks_for_deletes(stream) and not able.deletes:
+            return f"is to {stream.delete_handling} deleted records, which its source or its destination cannot do"
     return ""
 
 

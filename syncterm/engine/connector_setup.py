@@ -45,6 +45,8 @@ class StreamSetup:
     resync_requested: bool
     kept: Mapping[str, Field] = field(default_factory=dict)
     """Column → as the destination has it, where the source has another type or no such column by now."""
+    approved_deletes: int = 0
+    """How many deletes a person has approved for the next sync, on top of what the guard allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,7 @@ async def load_setup(connection: AsyncConnection, connector_id: str) -> Connecto
                 StreamSchema.from_text(stream.schema) if stream.schema else None,
                 stream.resync_requested,
                 kept_of(stream.kept_types),
+                stream.deletes_approved or 0,
             )
             for stream in stream_rows
         ),

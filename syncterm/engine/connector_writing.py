@@ -25,6 +25,7 @@ from syncterm.engine.identifiers import new_id
 from syncterm.engine.model import Actor, PausedBy, Schedule, StreamConfig, SyncMode
 from syncterm.engine.schedule import next_fire, spread_offset
 from syncterm.engine.store.tables import CHANGE_SEQUENCE, connectors, destinations, sources, streams
+from syncterm.engine.stream_defaults import ABLE, EndAbilities
 from syncterm.engine.stream_schedules import own_schedule_values, settle_stream_schedules
 
 PIECE = 100
@@ -80,14 +81,14 @@ async def write_connector(
     now: datetime,
     *,
     paused: bool | None = None,
-    upsert: bool = True,
+    able: EndAbilities = ABLE,
 ) -> WrittenConnector:
     """Make the store's connector what the draft says, inside the caller's write transaction.
 
     Args:
         existing: its row; None for a new one. The caller has checked the version, and that the actor may.
         paused: pause or resume it; None leaves that as it is.
-        upsert: whether its destination can replace rows by their key.
+        able: what its ends can do.
 
     Raises:
         ConfigError: what no connector can be, a name that is taken, or a source or destination that is gone.
@@ -99,7 +100,7 @@ async def write_connector(
     await _check_free(connection, draft.name, existing.id if existing is not None else None)
     source = await _endpoint(connection, sources, draft.source_id, "source")
     destination = await _endpoint(connection, destinations, draft.destination_id, "destination")
-    incomplete = incompleteness(draft, upsert=upsert) or _unfinished(source, "source") or _unfinished(destination, "destination")
+    incomplete = incompleteness(draft, able) or _unfinished(source, "source") or _unfinished(destination, "destination")
     connector_id: str = existing.id if existing is not None else new_id(now)
     values: dict[str, Any] = {
         "name": draft.name,

@@ -60,6 +60,7 @@ _COUNT_COLUMNS = {
     "records_unchanged": "unchanged",
     "records_filtered": "filtered",
     "records_rejected": "rejected",
+    "records_deleted": "deleted",
     "bytes": "bytes",
 }
 IDLE: Mapping[str, Any] = {
@@ -260,11 +261,14 @@ async def prepared_stream(connection: AsyncConnection, sync_id: str, stream: str
     return StreamCounts(**{name: getattr(row, column) for column, name in _COUNT_COLUMNS.items()}), row.cursor_before
 
 
-async def finish_stream(connection: AsyncConnection, sync_id: str, connector_id: str, result: StreamResult, *, full: bool) -> None:
+async def finish_stream(
+    connection: AsyncConnection, sync_id: str, connector_id: str, result: StreamResult, *, full: bool, withheld: int = 0
+) -> None:
     """Record how a stream of a sync ended; after success its cursor is cached and versioned.
 
     Args:
         full: whether this sync has replaced all that was there, as a changed set-up may have asked for.
+        withheld: deletes that were found and need a person's approval. What was approved before has had its sync.
     """
     await prepare_stream(connection, sync_id, result)
     duration = None
@@ -286,7 +290,7 @@ async def finish_stream(connection: AsyncConnection, sync_id: str, connector_id:
     await connection.execute(
         update(streams)
         .where(streams.c.connector_id == connector_id, streams.c.name == result.stream)
-        .values(cursor=result.cursor_after)
+        .values(cursor=result.cursor_after, deletes_withheld=withheld or None, deletes_approved=None)
     )
     if full:
         await connection.execute(

@@ -38,6 +38,10 @@ class EndAbilities:
     """The destination tells `Orders` from `orders`."""
 
 
+ABLE = EndAbilities()
+"""Ends of which nothing is known."""
+
+
 def suggest(schema: StreamSchema) -> Suggestion:
     """The suggestion for a stream."""
     types = {field.name: field.type.name for field in schema.fields}

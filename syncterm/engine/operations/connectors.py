@@ -14,6 +14,7 @@ from syncterm.engine.authorisation import operation
 from syncterm.engine.connector_setup import Endpoint, load_destination
 from syncterm.engine.connector_writing import WrittenConnector, write_connector
 from syncterm.engine.cursor_check import check_cursor_column
+from syncterm.engine.destinations.base import DestinationCapabilities
 from syncterm.engine.discovery import discover_source, load_source
 from syncterm.engine.drafts import ConnectorDraft, DryRun, Saved
 from syncterm.engine.dry_run import run_dry
@@ -42,10 +43,10 @@ class ConnectorOperations(RunningOperations):
         """
         if draft.id is not None:
             await self._permitted(actor, "save_connector", draft.id)
-        upsert = await self._upsert_of(draft.destination_id)
+        able = await self.abilities(actor, draft.source_id, draft.destination_id)
         async with self._database.write() as connection:
             existing = await self._newest(connection, draft)
-            written = await write_connector(connection, draft, existing, actor, self._clock.now(), upsert=upsert)
+            written = await write_connector(connection, draft, existing, actor, self._clock.now(), able=able)
             await audit.record(
                 connection,
                 actor=actor,
@@ -120,31 +121,34 @@ class ConnectorOperations(RunningOperations):
                 else None
             )
         source = await asyncio.to_thread(_source_capabilities, source_type) if source_type is not None else None
+        destination = await self._destination_capabilities(destination_id)
         return EndAbilities(
             incremental=source.incremental if source is not None else True,
-            upsert=await self._upsert_of(destination_id),
+            upsert=destination.upsert,
+            deletes=destination.deletes and (source is None or source.deletes),
         )
 
-    async def _upsert_of(self, destination_id: str | None) -> bool:
-        """Whether a destination can replace records by their key. A set-up that cannot be read now is taken to be able."""
+    async def _destination_capabilities(self, destination_id: str | None) -> DestinationCapabilities:
+        """What a destination can do. One that is not chosen, or whose set-up cannot be read now, is taken to be able."""
+        able = DestinationCapabilities(upsert=True, deletes=True)
         if destination_id is None:
-            return True
+            return able
         async with self._database.read() as connection:
             endpoint = await load_destination(connection, destination_id)
         if endpoint is None:
-            return True
+            return able
 
-        def look(endpoint: Endpoint) -> bool:
+        def look(endpoint: Endpoint) -> DestinationCapabilities:
             destination = self._adapters.destination(endpoint)
             try:
-                return destination.capabilities.upsert
+                return destination.capabilities
             finally:
                 destination.close()
 
         try:
             return await asyncio.to_thread(look, endpoint)
         except SynctermError:
-            return True  # a secret that is not there now says nothing about what the destination can do
+            return able  # a secret that is not there now says nothing about what the destination can do
 
     async def _newest(self, connection: AsyncConnection, draft: ConnectorDraft) -> Row[Any] | None:
         """The row that a draft changes. Raises: ConfigError: where it is gone, or newer than what the draft was made from."""

@@ -125,6 +125,10 @@ class StreamRow:
     cursor: str | None
     """How far it has been read, as the source wrote it."""
     resync_requested: bool
+    deletes_withheld: int = 0
+    """Records gone from the source whose deletes wait for approval."""
+    deletes_approved: int = 0
+    """How many of them the next sync may delete."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,13 @@ def sync_row(row: Any) -> SyncRow:
 
 def _counts(row: Any) -> StreamCounts:
     return StreamCounts(
-        row.records_read, row.records_written, row.records_unchanged, row.records_filtered, row.records_rejected, row.bytes
+        row.records_read,
+        row.records_written,
+        row.records_unchanged,
+        row.records_filtered,
+        row.records_rejected,
+        row.bytes,
+        row.records_deleted,
     )
 
 

@@ -269,6 +269,8 @@ streams = Table(
     Column("kept_types", Text),  # JSON: column → [type, native] in the destination, where the source has another or none by now
     Column("cursor", Text),  # cache of what the destination holds
     Column("resync_requested", Boolean, nullable=False, default=False),  # a changed set-up needs everything read again
+    Column("deletes_withheld", BigInteger),  # records gone from the source whose deletes need approval; NULL: none
+    Column("deletes_approved", BigInteger),  # how many the next sync may delete, whatever the guard says
 )
 
 Index("ix_streams_due", streams.c.next_fire_at, sqlite_where=streams.c.next_fire_at.isnot(None))
@@ -324,6 +326,7 @@ syncs = Table(
     Column("records_unchanged", BigInteger, nullable=False, default=0),
     Column("records_filtered", BigInteger, nullable=False, default=0),
     Column("records_rejected", BigInteger, nullable=False, default=0),
+    Column("records_deleted", BigInteger, nullable=False, default=0),  # in the destination; not among those read
     Column("bytes", BigInteger, nullable=False, default=0),
 )
 Index("ix_syncs_connector_created", syncs.c.connector_id, syncs.c.created_at, syncs.c.id)
@@ -362,6 +365,7 @@ sync_streams = Table(
     Column("records_unchanged", BigInteger, nullable=False, default=0),
     Column("records_filtered", BigInteger, nullable=False, default=0),
     Column("records_rejected", BigInteger, nullable=False, default=0),
+    Column("records_deleted", BigInteger, nullable=False, default=0),  # in the destination; not among those read
     Column("bytes", BigInteger, nullable=False, default=0),
     Column("cursor_before", Text),
     Column("cursor_after", Text),

@@ -1,0 +1,124 @@
+"""Deletes through a whole engine: counted and logged, withheld and approved."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from syncterm.engine.errors import ConfigError
+from syncterm.engine.model import Actor, Role
+from syncterm.engine.queries import StreamRow
+from syncterm.engine.store.tables import log_lines
+from tests.engine.workbench import ADMINISTRATOR, Workbench, workbench
+
+DOCUMENT = """
+version: 1
+sources:
+  shop: {type: sqlite, config: {path: shop.sqlite}}
+destinations:
+  warehouse: {type: sqlite, config: {path: warehouse.sqlite}}
+connectors:
+  c:
+    source: shop
+    destination: warehouse
+    streams:
+      - {name: orders, sync_mode: incremental_upsert, primary_key: [id], cursor_field: id, delete_handling: remove}
+"""
+
+
+def fill(folder: Path, first: int, last: int) -> None:
+    with closing(sqlite3.connect(folder / "shop.sqlite")) as connection, connection:
+        connection.execute("drop table if exists orders")
+        connection.execute("create table orders (id integer primary key)")
+        connection.executemany("insert into orders values (?)", [(number,) for number in range(first, last + 1)])
+
+
+def held(folder: Path) -> int:
+    with closing(sqlite3.connect(folder / "warehouse.sqlite")) as connection:
+        count: int = connection.execute("select count(*) from orders").fetchone()[0]
+        return count
+
+
+async def stream(bench: Workbench) -> StreamRow:
+    detail = await bench.engine.queries.connector(await bench.id_of("c"))
+    assert detail is not None
+    return detail.streams[0]
+
+
+async def log(bench: Workbench, sync_id: str) -> str:
+    async with bench.engine.database.read() as connection:
+        lines = await connection.execute(select(log_lines.c.message).where(log_lines.c.sync_id == sync_id))
+        return "\n".join(lines.scalars())
+
+
+async def test_deletes_are_counted_withheld_and_approved(tmp_path: Path) -> None:
+    fill(tmp_path, 1, 1000)
+    async with workbench(tmp_path) as bench:
+        await bench.apply(DOCUMENT)
+        connector_id = await bench.id_of("c")
+        assert (await bench.sync("c")).row.outcome == "success"
+        fill(tmp_path, 101, 1000)
+        few = await bench.sync("c")
+        assert (few.streams[0].counts.deleted, few.row.counts.deleted, held(tmp_path)) == (100, 100, 900)
+        assert "100 deleted in the destination" in await log(bench, few.row.id)
+
+        (nothing,) = await bench.engine.operations.approve_deletes(ADMINISTRATOR, [connector_id])
+        assert (nothing.done, nothing.message) == (False, "No deletes wait for approval.")
+        fill(tmp_path, 501, 1000)
+        many = await bench.sync("c")
+        assert (many.row.outcome, many.row.counts.deleted, held(tmp_path)) == ("success", 0, 900)
+        assert "400 of the 900 records of stream 'orders' are gone" in await log(bench, many.row.id)
+        assert (await stream(bench)).deletes_withheld == 400
+
+        (theirs,) = await bench.engine.operations.approve_deletes(Actor("somebody else", Role.USER), [connector_id])
+        assert not theirs.done
+        (approved,) = await bench.engine.operations.approve_deletes(ADMINISTRATOR, [connector_id])
+        assert (approved.done, approved.message) == (True, "The next sync may delete 400 of orders.")
+        assert (await stream(bench)).deletes_approved == 400
+        done = await bench.sync("c")
+        assert (done.row.counts.deleted, held(tmp_path)) == (400, 500)
+        row = await stream(bench)
+        assert (row.deletes_withheld, row.deletes_approved) == (0, 0)
+
+
+async def test_an_approval_covers_what_was_shown_and_no_more(tmp_path: Path) -> None:
+    fill(tmp_path, 1, 1000)
+    async with workbench(tmp_path) as bench:
+        await bench.apply(DOCUMENT)
+        connector_id = await bench.id_of("c")
+        await bench.sync("c")
+        fill(tmp_path, 301, 1000)
+        await bench.sync("c")
+        await bench.engine.operations.approve_deletes(ADMINISTRATOR, [connector_id])
+        fill(tmp_path, 1000, 1000)  # meanwhile nearly everything went
+        more = await bench.sync("c")
+        assert (more.row.counts.deleted, held(tmp_path)) == (0, 1000)
+        row = await stream(bench)
+        assert (row.deletes_withheld, row.deletes_approved) == (999, 0)
+
+
+async def test_a_mode_that_cannot_tell_deletes_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path, 1, 10)
+    async with workbench(tmp_path, execute=False) as bench:
+        with pytest.raises(ConfigError, match="Appended records are not found again"):
+            await bench.apply(DOCUMENT.replace("incremental_upsert", "incremental_append"))
+        with pytest.raises(ConfigError, match="no record left to mark"):
+            await bench.apply(DOCUMENT.replace("incremental_upsert", "replace").replace("remove", "mark"))
+        await bench.apply(DOCUMENT.replace("incremental_upsert", "replace"))
+
+
+async def test_a_destination_that_cannot_delete_says_so(tmp_path: Path) -> None:
+    fill(tmp_path, 1, 10)
+    async with workbench(tmp_path) as bench:
+        await bench.apply(DOCUMENT.replace("sqlite, config: {path: warehouse.sqlite}", "file, config: {path: lake}"))
+        refused = await bench.sync("c")
+        assert refused.row.error_class == "config"
+        assert "This destination cannot delete or mark single records." in (refused.row.error_message or "")
+        draft = await bench.engine.queries.connector_draft(await bench.id_of("c"))
+        assert draft is not None
+        saved = await bench.engine.operations.save_connector(ADMINISTRATOR, draft)
+        assert "is to remove deleted records" in (saved.incomplete_reason or "")
