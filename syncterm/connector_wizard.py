@@ -285,6 +285,8 @@ class ConnectorWizard:
         """How far a step is, for the strip."""
         if any(problem.blocking for problem in self.problems_of(step)):
             return StepState.TROUBLED if step in self.visited else StepState.TO_COME
+        if step is Step.STREAMS and self.source is None:
+            return StepState.TO_COME
         if step is Step.REVIEW or (step is Step.SCHEDULE and not self._schedule_chosen and step not in self.visited):
             return StepState.TO_COME
         return StepState.DONE

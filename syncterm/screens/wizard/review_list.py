@@ -15,6 +15,8 @@ from syncterm.widgets.row_view import RowView
 TEXT_LIMIT = 500
 LABEL = 14
 """Cells of a section's title."""
+KEY = 8
+"""Cells of a key and the gap behind it."""
 NAMES = 3
 
 
@@ -124,15 +126,16 @@ def review_rows(wizard: ConnectorWizard, finishes: Sequence[Finish], glyphs: Gly
         more=where,
     )
     section("step:schedule", TITLES[Step.SCHEDULE], describe(wizard.schedule), Step.SCHEDULE, more=_schedule_more(wizard))
-    section("name", "Name", wizard.name or "not named", Step.REVIEW)
+    if wizard.problems_of(Step.REVIEW):
+        section("name", "Name", wizard.name or "not named", Step.REVIEW)
     rows.append(ReviewRow("", ()))
     dry = "" if wizard.streams is not None and wizard.streams.selected_count else "no stream is selected"
     for finish in (Finish("dry_run", "v", "Dry run", "the first records of a stream, as they would arrive", dry), *finishes):
         dim = "dim" if finish.reason else ""
-        detail = clip(clean(finish.reason or finish.detail), max(10, cells - 12 - len(finish.title)), glyphs.ellipsis)
+        detail = clip(clean(finish.reason or finish.detail), max(10, cells - KEY - 8 - len(finish.title)), glyphs.ellipsis)
         line: Line = (
             ("   ", ""),
-            (fit(finish.key, 4), dim or "bold $primary"),
+            (fit(finish.key, KEY), dim or "bold $primary"),
             (finish.title, dim or "bold"),
             (f"   {detail}", "dim"),
         )

@@ -105,13 +105,13 @@ class ReviewStep(StepView):
         lacking = "" if wizard.complete else "mend what is marked above first"
         if wizard.editing_saved:
             return (
-                Finish(SAVE, "^s", "Save", "nothing changed" if not wizard.changed else _incomplete(wizard)),
+                Finish(SAVE, "ctrl+s", "Save", "nothing changed" if not wizard.changed else _incomplete(wizard)),
                 Finish(SYNC, "r", "Save and sync now", "", lacking),
             )
         later = "it waits until somebody asks" if wizard.schedule == MANUAL_SCHEDULE else "the first sync comes by its schedule"
         return (
             Finish(SYNC, "r", "Create and sync now", "", lacking),
-            Finish(SAVE, "^s", "Create", later, lacking),
+            Finish(SAVE, "ctrl+s", "Create", later, lacking),
             Finish(DRAFT, "w", "Save as draft", "go on with it later; nothing syncs until then"),
         )
 

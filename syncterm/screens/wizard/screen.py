@@ -135,7 +135,7 @@ class WizardScreen(ModalScreen[Saved | None]):
         destinations = await self._dashboard.attempt(lambda engine: engine.queries.destinations())
         source = next((row for row in sources or () if row.id == saved.source_id), None)
         destination = next((row for row in destinations or () if row.id == saved.destination_id), None)
-        if source is not None and wizard.source is None:
+        if source is not None and (wizard.source is None or wizard.streams is None):
             wizard.choose_source(end_of(EndpointKind.SOURCE, source))
             entries = await self._dashboard.attempt(lambda engine: engine.queries.source_streams(source.id))
             abilities = await self._dashboard.attempt(
@@ -152,7 +152,8 @@ class WizardScreen(ModalScreen[Saved | None]):
 
     def go(self, step: Step) -> None:
         """Show a step; its focus is where a person begins."""
-        self.wizard.visited.add(self.step)
+        if step is not self.step:
+            self.wizard.visited.add(self.step)
         if step is Step.REVIEW:
             self.wizard.visited.update(STEPS)
             self.run_worker(self._propose_name(), group="name", exclusive=True, exit_on_error=False)
@@ -263,11 +264,11 @@ class WizardScreen(ModalScreen[Saved | None]):
         last = self.step is Step.REVIEW
         keys = list(self.view.keys())
         if not last:
-            keys.append(FooterKey("next", "^n", "Review" if self.wizard.editing_saved else "Next", enabled=not self._lack()))
+            keys.append(FooterKey("next", "ctrl+n", "Review" if self.wizard.editing_saved else "Next", enabled=not self._lack(), pinned=True))
         word = "Leave" if self.step is (Step.REVIEW if self.wizard.editing_saved else Step.SOURCE) else "Back"
         keys.append(FooterKey("back", key_label("escape", ascii=ascii_only), word, pinned=True))
         if self.wizard.editing_saved:
-            keys.append(FooterKey("save", "^s", "Save", enabled=self.wizard.complete, pinned=True))
+            keys.append(FooterKey("save", "ctrl+s", "Save", enabled=self.wizard.complete, pinned=True))
         return keys
 
     @on(KeyLine.Pressed)
