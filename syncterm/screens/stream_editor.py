@@ -53,7 +53,7 @@ class StreamEditor(Vertical):
 
     BINDING_GROUP_TITLE = "Streams and columns"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "toggle", "Select or leave out", show=False, id="schema.select"),
+        Binding("space", "choose_row", "Select or leave out", show=False, id="schema.select"),
         Binding("asterisk,ctrl+a", "toggle_all", "Select all that match the search, or none", show=False, id="schema.select_all"),
         Binding("i", "settings", "Set up the stream or column", show=False, id="schema.settings"),
         Binding("M", "setting('sync_mode')", "Sync mode", show=False, id="schema.sync_mode"),
@@ -172,7 +172,7 @@ class StreamEditor(Vertical):
         self.show_foot()
         self.post_message(self.Edited())
 
-    def action_toggle(self) -> None:
+    def action_choose_row(self) -> None:
         place = self.tree_view.place()
         if self.refused() or place is None or self.editing is None:
             return
