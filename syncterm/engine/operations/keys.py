@@ -34,6 +34,9 @@ class KeyOperations(OperationsBase):
         many = "1 configuration is" if rotation.configurations == 1 else f"{rotation.configurations:,} configurations are"
         said = f"The new key {rotation.active} is in {place}; {many} sealed with it, the old key is gone."
         if rotation.lost:
-            those = "1 secret that did not open is" if rotation.lost == 1 else f"{rotation.lost:,} secrets that did not open are"
-            said += f" {those} left as before; enter them again."
+            said += (
+                " 1 secret did not open and was left as it is; enter it again."
+                if rotation.lost == 1
+                else f" {rotation.lost:,} secrets did not open and were left as they are; enter them again."
+            )
         return said
