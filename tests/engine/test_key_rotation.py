@@ -172,10 +172,8 @@ async def test_what_is_saved_meanwhile_opens_afterwards(tmp_path: Path) -> None:
     assert saved
     key_store._held.clear()
     found = await secrets_of(tmp_path)
-    assert sum(secret.startswith("secret-number-1") and len(secret) == len("secret-number-1000") for secret in found) == 2 * len(
-        saved
-    )
-    assert len(await key_ids(tmp_path)) <= 2  # what was saved after the last rotation of one, and during that of the other
+    assert sum(len(secret) == len("secret-number-1000") for secret in found) == 2 * len(saved)
+    assert await key_ids(tmp_path) <= set(load_keys(Workspace(tmp_path).key_path).by_id)
 
 
 async def test_what_a_running_sync_has_read_still_opens(tmp_path: Path) -> None:
@@ -196,7 +194,7 @@ async def test_what_does_not_open_is_left_and_counted(tmp_path: Path) -> None:
         await connection.execute(sources.update().where(sources.c.id == first.id).values(config=second.config))  # another owner's
     done = command(tmp_path, "rotate-key")
     assert done.returncode == 0, done.stderr
-    assert "1 secret that did not open is left as before; enter it again." in done.stdout.replace("them again", "it again")
+    assert "1 secret did not open and was left as it is; enter it again." in done.stdout
     assert len(load_keys(Workspace(tmp_path).key_path).by_id) == 1
 
 
