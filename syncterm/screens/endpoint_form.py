@@ -75,7 +75,7 @@ class EndpointForm(ModalScreen[Saved | None]):
         layout: vertical;
 
         #body { height: 1fr; layout: vertical; }
-        FormView { height: 1fr; width: 1fr; padding-top: 1; }
+        FormView { height: 1fr; width: 1fr; padding: 1 1 0 0; }
         #pane {
             display: none;
             height: auto;
@@ -241,7 +241,7 @@ class EndpointForm(ModalScreen[Saved | None]):
     @on(FormView.UrlPasted)
     def _url_pasted(self, event: FormView.UrlPasted) -> None:
         event.stop()
-        self.call_after_refresh(self.say, event.text, bad=event.refused)
+        self.say(event.text, bad=event.refused)
 
     @on(FormView.Edited)
     def _edited(self, event: FormView.Edited) -> None:
@@ -330,7 +330,7 @@ class EndpointForm(ModalScreen[Saved | None]):
         counted = f"{number} field needs" if number == 1 else f"{number} fields need"
         draft = "" if unfinished else " F3 keeps it as a draft."
         text = f"{counted} your attention: {', '.join(titles)}.{draft}" if titles else f"{whole}{draft}"
-        self.call_after_refresh(self.say, text, bad=True)
+        self.say(text, bad=True)
         return None
 
     def action_test(self) -> None:
@@ -415,8 +415,8 @@ class EndpointForm(ModalScreen[Saved | None]):
             if field is not None:
                 self._go_to(field)
             elif error.message.startswith("Name:"):
-                self.view.focus_row(self.view.name_row)
-            self.call_after_refresh(self.say, f"Not saved. {error.message} {error.remedy}".strip(), bad=True)
+                self.view.focus_row(self.view.name_row, quietly=True)
+            self.say(f"Not saved. {error.message} {error.remedy}".strip(), bad=True)
         else:
             self.dismiss(saved)
         finally:

@@ -184,20 +184,17 @@ def _fields_of(
     """The line (or, for a nested model, the lines) of one annotation."""
     annotation, nullable = _without_none(annotation)
     base = replace(base, nullable=nullable)
-    if _holds_secret(annotation, 0):
-        simple = isinstance(annotation, type) and issubclass(annotation, SecretStr | SecretBytes)
-        if simple or not _is_model(annotation) or depth >= _DEEPEST:
-            yield replace(base, kind=FieldKind.SECRET, composite=not simple, default=None)
-            return
-    if _is_model(annotation) and depth < _DEEPEST:
-        yield from _nested(base, annotation, depth)
-        return
     variants = [each for each in (_without_none(each)[0] for each in _union(annotation)) if _is_model(each)]
     tag = _tag(variants, info) if len(variants) > 1 and len(variants) == len(_union(annotation)) else None
     if tag is not None and depth < _DEEPEST:
         yield from _variants(base, variants, tag, depth)
-        return
-    yield _simple(base, annotation, titles)
+    elif _is_model(annotation) and depth < _DEEPEST:
+        yield from _nested(base, annotation, depth)
+    elif _holds_secret(annotation, 0):
+        simple = isinstance(annotation, type) and issubclass(annotation, SecretStr | SecretBytes)
+        yield replace(base, kind=FieldKind.SECRET, composite=not simple, default=None)
+    else:
+        yield _simple(base, annotation, titles)
 
 
 def _nested(base: FormField, model: type[BaseModel], depth: int) -> Iterator[FormField]:

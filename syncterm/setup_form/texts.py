@@ -129,7 +129,7 @@ def _trimmed(part: list[str], quoted: bool) -> str:
 
 
 def _quoted(text: str) -> str:
-    if text and text == text.strip() and not any(sign in text for sign in _SIGNS):
+    if text and text == text.strip() and text[0] not in "[{" and not any(sign in text for sign in _SIGNS):
         return text
     doubled = text.replace('"', '""')
     return f'"{doubled}"'

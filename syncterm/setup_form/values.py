@@ -175,7 +175,7 @@ class FormValues:
         for found in self._model_faults(whole):
             where = tuple(found["loc"])
             owner = self._at(where)
-            text = self._hidden(words(found, owner))
+            text = words({**found, "msg": self._hidden(str(found["msg"]))}, owner)
             if owner is not None:
                 if self.is_visible(owner):
                     fields.setdefault(owner.id, text)
@@ -190,7 +190,7 @@ class FormValues:
         except ValidationError as error:
             return [dict(fault) for fault in error.errors(include_url=False, include_input=False)]
         except SynctermError as error:
-            whole.append(self._hidden(sentence(error.message)))
+            whole.append(sentence(self._hidden(error.message)))
         except Exception as error:
             whole.append(f"The set-up could not be checked: its type failed ({type(error).__name__}).")
         return []

@@ -33,7 +33,7 @@ class ExactInput(Input):
     """One line of a form."""
 
     DEFAULT_CSS = """
-    ExactInput, ExactInput:focus {
+    ExactInput, ExactInput.-textual-compact, ExactInput:focus {
         border: none;
         height: 1;
         padding: 0 1;
@@ -77,7 +77,7 @@ class ExactInput(Input):
         self._on_paste_text = on_paste_text
         """May take what is pasted before it is inserted; says whether it did."""
         self._ascii = ascii
-        super().__init__(value, placeholder=clean(placeholder, limit=500), select_on_focus=False, compact=True, id=id)
+        super().__init__(value, placeholder=hint(placeholder), select_on_focus=False, compact=True, id=id)
         self.cursor_blink = False
 
     def post_message(self, message: Message) -> bool:
@@ -210,6 +210,11 @@ class UrlInput(ExactInput):
 
     def action_copy(self) -> None:
         """As `action_cut`."""
+
+
+def hint(text: str) -> str:
+    """A text as it may stand in an empty line: cleaned, and in one piece, since Input would wrap it and show its first words."""
+    return clean(text, limit=500).replace(" ", "\u00a0")
 
 
 def visible(text: str, ascii: bool = False) -> str:  # noqa: A002

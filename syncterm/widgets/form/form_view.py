@@ -23,7 +23,7 @@ from syncterm.setup_form.references import about_reference, is_reference
 from syncterm.setup_form.values import Faults
 from syncterm.text import Glyphs, clean
 from syncterm.widgets.form.choosers import Chooser
-from syncterm.widgets.form.exact_input import LONGEST, ExactInput, SecretInput, UrlInput
+from syncterm.widgets.form.exact_input import LONGEST, ExactInput, SecretInput, UrlInput, hint
 from syncterm.widgets.form.field_row import FieldRow, editor_of, entered
 
 NAME_HELP = "What this is called here. Empty: the name that is suggested."
@@ -55,7 +55,6 @@ class FormView(VerticalScroll):
 
     DEFAULT_CSS = """
     FormView {
-        padding: 0 1;
         scrollbar-size-vertical: 1;
         background: $surface;
     }
@@ -124,6 +123,8 @@ class FormView(VerticalScroll):
         self.faults = Faults()
         self._all_faults = False
         self._name_touched = False
+        self._quiet: FieldRow | None = None
+        """The row whose help is not told when it gets the focus."""
 
     def compose(self) -> ComposeResult:
         yield self.name_row
@@ -165,7 +166,7 @@ class FormView(VerticalScroll):
             heading.display = any(self.rows[each.id].display for each in self.form.fields if each.group == group)
         editor = self.name_row.editor
         assert isinstance(editor, ExactInput)
-        editor.placeholder = clean(self._suggest_name(), limit=200)
+        editor.placeholder = hint(self._suggest_name())
         self.name_row.show_label(changed=not self._is_new and editor.value != self._begin_name)
         fault = self._name_fault(self.entered_name) if self._all_faults or self._name_touched or editor.value else ""
         self.name_row.show_fault(fault)
@@ -176,7 +177,7 @@ class FormView(VerticalScroll):
         self.refresh_fields()
         faulty = [row for row in self._rows() if row.fault]
         if faulty:
-            self.focus_row(faulty[0])
+            self.focus_row(faulty[0], quietly=True)
         return tuple(row.title for row in faulty)
 
     def load_values(self, ids: Iterable[str]) -> None:
@@ -298,19 +299,20 @@ class FormView(VerticalScroll):
             self.UrlPasted(f"Filled {titles}.{left_out}" if filled else f"Nothing new in it.{left_out}", refused=False)
         )
         lacking = next((self.rows[each.id] for each in self.values.visible() if each.id in self.faults.fields), None)
-        self.focus_row(lacking or self.rows[filled[-1]] if filled else self.name_row)
+        self.focus_row(lacking or self.name_row, quietly=True)
         return True
 
     # --- Moving
 
-    def focus_row(self, row: FieldRow) -> None:
-        """Go to a field."""
+    def focus_row(self, row: FieldRow, *, quietly: bool = False) -> None:
+        """Go to a field; quietly: without telling its help, because something else is said."""
+        self._quiet = row if quietly and not row.editor.has_focus else None
         row.editor.focus()
         row.scroll_visible(animate=False)
 
     def focus_field(self, field: FormField) -> None:
-        """Go to the field of a form."""
-        self.focus_row(self.rows[field.id])
+        """Go to the field of a form, where something is said about it."""
+        self.focus_row(self.rows[field.id], quietly=True)
 
     def action_go(self, step: int) -> None:
         rows = self._rows()
@@ -322,7 +324,8 @@ class FormView(VerticalScroll):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         row = self._row_of(event.widget)
-        if row is not None:
+        quiet, self._quiet = self._quiet, None
+        if row is not None and row is not quiet:
             self._tell_help(row)
 
     def on_descendant_blur(self, event: events.DescendantBlur) -> None:

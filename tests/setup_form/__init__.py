@@ -1,0 +1,3 @@
+"""Tests of the set-up forms that know no screen."""
+
+from __future__ import annotations
