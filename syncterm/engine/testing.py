@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Literal
 
 from pydantic import Field as Setting
+from pydantic import SecretStr
 
 from syncterm.engine.adapters import AdapterConfig, AdapterContext
 from syncterm.engine.errors import (
@@ -90,6 +91,11 @@ class ScriptedConfig(AdapterConfig):
     more_streams: tuple[str, ...] = Setting(default=(), title="More streams", description="Names of further streams, all alike.")
     records: int = Setting(default=1000, ge=0, le=100_000_000, title="Records")
     batch_records: int = Setting(default=100, ge=1, le=100_000, title="Records a batch")
+    token: SecretStr | None = Setting(
+        default=None,
+        title="Token",
+        description="Sent nowhere; messages of refused access repeat it, as those of careless systems do.",
+    )
     faults: tuple[Fault, ...] = Setting(default=(), title="Faults")
 
 
@@ -184,7 +190,8 @@ class ScriptedSource(Source):
         number = READS[self.config.script] + 1
         if self._fault("unauthorized", number):
             READS[self.config.script] += 1
-            raise AuthenticationError("The scripted source refused the credentials (401).", remedy="Enter them again.")
+            echo = f": Bearer {self.config.token.get_secret_value()}" if self.config.token is not None else ""
+            raise AuthenticationError(f"The scripted source refused the credentials (401){echo}.", remedy="Enter them again.")
         if self._fault("forbidden", number):
             READS[self.config.script] += 1
             raise PermissionDeniedError("The scripted source refuses to read this stream (403).", remedy="Ask for the right.")
