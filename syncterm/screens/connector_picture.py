@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from syncterm.engine.advice import Advice
 from syncterm.engine.model import Activity, CredentialsState
 from syncterm.screens.connector_summary import (
     LABEL_CELLS,
+    WHY_LINES,
     caption,
     fires_line,
+    labelled,
     last_sync_lines,
     last_sync_text,
     remedy_line,
     status_lines,
     type_title,
 )
-from syncterm.text import Glyphs, count, fit
+from syncterm.text import Glyphs, clean, count, fit
 from syncterm.widgets.balance import balance_within
 from syncterm.widgets.flow import FlowEnd, FlowPicture
 from syncterm.widgets.lines import Line
@@ -41,6 +44,8 @@ class Picture:
     destination_title: str
     waiting: int = 0
     """Schema changes that wait for a person."""
+    advice: tuple[Advice, ...] = ()
+    """What its history says about its schedule."""
 
 
 async def read_picture(engine: Engine, connector_id: str) -> Picture | None:
@@ -51,7 +56,8 @@ async def read_picture(engine: Engine, connector_id: str) -> Picture | None:
     newest = await engine.queries.sync_page(connector_id, limit=NEWEST)
     titles = type_title("source", detail.row.source_type), type_title("destination", detail.row.destination_type)
     waiting = await engine.queries.waiting_schema_changes(connector_id)
-    return Picture(detail, tuple(newest), *titles, waiting)
+    advice = await engine.queries.schedule_advice(connector_id)
+    return Picture(detail, tuple(newest), *titles, waiting, advice=advice)
 
 
 def flow_picture(picture: Picture, row: ConnectorRow, rate: tuple[float, float] | None, phase: int, now: datetime) -> FlowPicture:
@@ -92,7 +98,8 @@ def head_lines(picture: Picture, row: ConnectorRow, cells: int, most: int, now: 
     return (
         *status_lines(str(row.status), badge, detail.why, cells, most, symbols),
         *((remedy,) if remedy is not None else ()),
-        fires_line(detail.next_fires, detail.schedule.timezone, None, now, cells, symbols, nothing),
+        (*fires_line(detail.next_fires, detail.schedule.timezone, None, now, cells, symbols, nothing), *_held(detail)),
+        *(advice_line(advice, cells, symbols) for advice in picture.advice[: most > WHY_LINES]),
         *last_sync_lines(
             row.last_outcome,
             row.last_bytes,
@@ -114,6 +121,19 @@ def waiting_lines(waiting: int, cells: int, symbols: Glyphs) -> tuple[Line, ...]
         else (f"{count(waiting)} schema changes wait for approval; syncs go on without them.")
     )
     return (((fit(f" {symbols.warning} {what} A reviews.", cells, ellipsis=symbols.ellipsis), "bold"),),)
+
+
+def advice_line(advice: Advice, cells: int, symbols: Glyphs) -> Line:
+    """What its history advises, with the figures, in one line."""
+    text = clean(f"{advice.title}: {advice.reason} C edits.", limit=600)
+    shown = fit(text, max(1, cells - LABEL_CELLS - 1), ellipsis=symbols.ellipsis)
+    return (*labelled(symbols.arrow, "Advice", "$text-accent"), (shown, ""))
+
+
+def _held(detail: ConnectorDetail) -> Line:
+    """That the next start waits for the end of a blackout window."""
+    held = bool(detail.next_starts) and detail.next_starts[0].held_since is not None
+    return (("  after a blackout window", "$text-warning"),) if held else ()
 
 
 def _refused(end: EndpointRow | None) -> bool:
