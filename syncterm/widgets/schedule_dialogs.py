@@ -163,7 +163,7 @@ class StreamScheduleDialog(ModalScreen[bool | None]):
 
     def on_mount(self) -> None:
         box = self.query_one(Vertical)
-        box.border_title = Content(clip(f"Schedule of {clean(self._name, limit=500)}", 60, self._glyphs.ellipsis))
+        box.border_title = Content(clip(f"Schedule of stream {clean(self._name, limit=500)}", 60, self._glyphs.ellipsis))
         box.border_subtitle = Content("F2 takes it, esc does not")
         self.query_one(ScheduleFields).focus_first()
 

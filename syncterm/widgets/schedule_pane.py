@@ -110,7 +110,7 @@ class SchedulePane(Vertical):
                 yield Lines((_WINDOWS_SAY,), id="window-says")
                 yield PickList(self._window_line, len(self.choice.blackout), empty="None: a adds one.", id="window-list")
             with Vertical(id="part-streams"):
-                yield CleanInput(compact=True, placeholder="/ search streams", id="stream-search")
+                yield CleanInput(compact=True, placeholder="/ search; enter sets a schedule, D clears it", id="stream-search")
                 yield PickList(self._stream_line, len(self._found), empty="No stream.", id="stream-list")
 
     def on_mount(self) -> None:
@@ -303,7 +303,7 @@ class SchedulePane(Vertical):
 
 
 _WINDOWS_SAY: Line = (
-    ("Scheduled syncs wait for the end; a running one goes on.  ", "dim"),
+    ("Scheduled syncs wait for its end.  ", "dim"),
     ("a", "bold"),
     (" add  ", "dim"),
     ("enter", "bold"),
