@@ -129,12 +129,14 @@ class ConnectorWizard:
         if self.source is None or self.source.id != end.id:
             self.discovery_fault = ""
         self.source = end
+        self.propose_name()
 
     def choose_destination(self, end: End) -> None:
         """Write to this destination."""
         if self.destination is None or self.destination.id != end.id:
             self.shared_tables = ()
         self.destination = end
+        self.propose_name()
 
     def ends_changed(self, ends: Iterable[End]) -> None:
         """Sources or destinations were saved meanwhile: take their present names over; one that is gone is no longer chosen."""
@@ -146,7 +148,7 @@ class ConnectorWizard:
             self.destination = by_id.get(self.destination.id)
 
     def take_catalog(self, entries: Iterable[CatalogEntry], abilities: EndAbilities) -> StreamEditing:
-        """What the chosen source offers; what was selected stays. One stream alone is selected at once.
+        """What the chosen source offers; what was selected stays, unless it is gone and was never saved.
 
         Raises:
             ConfigError: no source is chosen.
@@ -161,6 +163,8 @@ class ConnectorWizard:
             editing = StreamEditing(offered, saved, abilities=abilities)
             self._editings[self.source.id] = editing
         else:
+            known = {entry.name for entry in offered} | {stream.name for stream in saved}
+            editing.select([stream.name for stream in editing.streams() if stream.name not in known], False)
             editing.rebase(offered, saved)
         return editing
 

@@ -106,6 +106,11 @@ class WizardScreen(ModalScreen[Saved | None]):
         return clip(clean(self.wizard.name, limit=500), 46, self._dashboard.glyphs.ellipsis)
 
     @property
+    def views_ready(self) -> bool:
+        """Whether the steps can be used."""
+        return bool(self._views) and all(view.is_mounted for view in self._views.values())
+
+    @property
     def view(self) -> StepView:
         """The present step's view."""
         return self._views[self.step]
