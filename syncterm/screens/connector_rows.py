@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from syncterm.engine.model import Activity
+from syncterm.engine.model import Activity, Outcome
 from syncterm.screens.look import Look
 from syncterm.screens.table_view import StatusLook
 from syncterm.text import NOTHING, Glyphs, byte_size, count, duration
@@ -13,6 +13,8 @@ from syncterm.widgets.filter_terms import Filter, Term
 from syncterm.widgets.table_model import Cell, CellValue, Column, Row, TableQuery
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from syncterm.engine.host import EngineHost
     from syncterm.engine.queries import ConnectorQuery, ConnectorRow
 
@@ -106,14 +108,14 @@ def progress_cells(row: ConnectorRow, glyphs: Glyphs) -> CellValue:
     )
 
 
-def last_sync_cells(row: ConnectorRow, look: Look) -> CellValue:
+def last_sync_cells(at: datetime | None, outcome: Outcome | None, look: Look) -> CellValue:
     """When the last sync ended, and a sign where it did not succeed."""
-    text = look.past(row.last_sync_at)
-    if row.last_outcome == "failed":
+    text = look.past(at)
+    if outcome == "failed":
         return (Cell(text), Cell(f" {look.glyphs.failed}", "bad"))
-    if row.last_outcome == "cancelled":
+    if outcome == "cancelled":
         return (Cell(text), Cell(f" {look.glyphs.disabled}", "muted"))
-    return Cell(text, "" if row.last_sync_at else "muted")
+    return Cell(text, "" if at else "muted")
 
 
 def row_cells(row: ConnectorRow, look: Look) -> Row:
@@ -128,7 +130,7 @@ def row_cells(row: ConnectorRow, look: Look) -> Row:
             Cell(row.destination_name or NOTHING),
         ),
         "status": status_cells(row, glyphs),
-        "last_sync": last_sync_cells(row, look),
+        "last_sync": last_sync_cells(row.last_sync_at, row.last_outcome, look),
         "next_sync": Cell(next_sync, "muted" if next_sync == NOTHING else ""),
         "schedule": row.schedule_text,
         "records": count(row.last_records),

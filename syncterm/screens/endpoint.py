@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import ContentSwitcher
@@ -57,7 +57,8 @@ USES = (
     Column("name", "Connector", 16, flexible=True, sortable=False),
     Column("status", "Status", 14, sortable=False),
     Column("other", "With", 12, flexible=True, priority=2, sortable=False),
-    Column("version", "Version applied", 18, priority=1, sortable=False),
+    Column("last_sync", "Last Sync", 12, priority=1, sortable=False),
+    Column("version", "Version applied", 16, priority=3, sortable=False),
 )
 ERRORS = (
     Column("at", "When", 12, sortable=False, tooltip=lambda key, row: str(row["exact"])),
@@ -76,6 +77,14 @@ class SetupPane(VerticalScroll):
     """The set-up, scrolled by the usual keys."""
 
     BINDING_GROUP_TITLE = "Set-up"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "scroll_down", "Down", show=False, id="setup.down"),
+        Binding("k", "scroll_up", "Up", show=False, id="setup.up"),
+        Binding("g", "scroll_home", "To the top", show=False, id="setup.top"),
+        Binding("G", "scroll_end", "To the end", show=False, id="setup.end"),
+        Binding("ctrl+f", "page_down", "Page down", show=False, id="setup.page_down"),
+        Binding("ctrl+b", "page_up", "Page up", show=False, id="setup.page_up"),
+    ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         self.lines = Lines(id="setup-lines")
@@ -283,7 +292,7 @@ class EndpointScreen(EndpointActingScreen):
         self._head.show(head_lines(detail, self.kind, look, cells, low=self.size.height < LOW))
         self._head.tooltip = Content(clean(detail.row.status_reason, limit=2000)) if detail.row.status_reason else None
         self._setup.lines.show(setup_lines(detail, look, max(20, self.size.width - 2)))
-        self._uses.show_items(detail.uses)
+        self._uses.show_items(detail.uses, redraw=redraw)
         self._errors.show_items(detail.errors, redraw=redraw)
         if redraw:
             self._audit.update_all_rows()
@@ -304,7 +313,7 @@ class EndpointScreen(EndpointActingScreen):
         self._streams.show_age(text)
 
     def _use_row(self, use: EndpointUse) -> Row:
-        from syncterm.screens.connector_rows import STATUS_STYLES, status_glyph
+        from syncterm.screens.connector_rows import STATUS_STYLES, last_sync_cells, status_glyph
 
         style = STATUS_STYLES[use.status]
         present = self.detail.row.version if self.detail is not None else 0
@@ -312,6 +321,7 @@ class EndpointScreen(EndpointActingScreen):
             "name": use.name,
             "status": (Cell(f"{status_glyph(use.status, self.dashboard.glyphs)} ", style), Cell(str(use.status), style)),
             "other": use.other_end or "",
+            "last_sync": last_sync_cells(use.last_sync_at, use.last_outcome, self.look()),
             "version": Cell(version_note(use.applied_version, present, use.outdated), "warning" if use.outdated else ""),
         }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from syncterm.engine.model import EndpointKind
-from syncterm.screens.endpoint_rows import LOOK_OF, NEXT_STEPS, OTHER_END, type_name
+from syncterm.screens.endpoint_rows import LOOK_OF, OTHER_END, next_step, type_name
 from syncterm.screens.row_details import TONES, Facts
 from syncterm.text import NOTHING, count
 
@@ -23,8 +23,8 @@ def details(row: EndpointRow, kind: EndpointKind, look: Look, columns: int) -> C
     facts.add("Status", f"{drawn.sign(look.glyphs)} {row.status}", TONES[drawn.style])
     if row.status_reason:
         facts.add("", row.status_reason)
-    if next_step := NEXT_STEPS.get(row.status):
-        facts.add("What to do", next_step)
+    if step := next_step(row, "enter shows"):
+        facts.add("What to do", step)
     facts.add("Type", type_name(row))
     facts.add("Connectors", connectors_text(row))
     facts.add(f"{OTHER_END[kind].title()}s", ", ".join(row.other_ends) or NOTHING)

@@ -51,14 +51,6 @@ OTHER_END = {EndpointKind.SOURCE: "destination", EndpointKind.DESTINATION: "sour
 
 DEFAULT_COLUMNS = ("name", "status", "others", "last_run", "records", "type", "connectors")
 
-NEXT_STEPS: Mapping[str, str] = {
-    SourceStatus.SETUP: "e completes the set-up, c tests the connection.",
-    SourceStatus.AUTHENTICATED: "Ready: no connector that runs uses it yet.",
-    SourceStatus.REAUTH_REQUIRED: "e renews the credentials, c tests them.",
-    SourceStatus.ERROR: "c tests the connection; enter shows what failed.",
-}
-"""What mends each status, or comes next."""
-
 
 def filter_fields(kind: EndpointKind) -> tuple[str, ...]:
     """What may stand before a colon in the filter line."""
@@ -100,6 +92,27 @@ _SORT_VALUES: Mapping[str, Callable[[EndpointRow], Any]] = {
 def type_name(row: EndpointRow) -> str:
     """The type's name for people."""
     return row.type_title or row.type
+
+
+def next_step(row: EndpointRow, errors: str) -> str:
+    """What mends it, or comes next; empty where all is well.
+
+    Args:
+        errors: how one gets to what failed.
+    """
+    match row.status:
+        case SourceStatus.SETUP if row.incomplete_reason is not None:
+            return "e completes the set-up, c tests the connection."
+        case SourceStatus.SETUP:
+            return "c tests the connection, e changes the set-up."
+        case SourceStatus.AUTHENTICATED:
+            return "Ready: no connector that runs uses it yet."
+        case SourceStatus.REAUTH_REQUIRED:
+            return "e renews the credentials, c tests them."
+        case SourceStatus.ERROR:
+            return f"c tests the connection; {errors} what failed."
+        case _:
+            return ""
 
 
 def fails(row: EndpointRow) -> bool:
@@ -261,7 +274,7 @@ class EndpointSource:
         record = self.records.get(key)
         if record is None:
             return None
-        return "\n".join(part for part in (str(record.status), record.status_reason, NEXT_STEPS.get(record.status, "")) if part)
+        return "\n".join(part for part in (str(record.status), record.status_reason, next_step(record, "enter shows")) if part)
 
     def _others(self, key: str, row: Row) -> str | None:
         record = self.records.get(key)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncterm.engine.model import CheckResult, EndpointKind
 from syncterm.screens.endpoint_details import connectors_text
-from syncterm.screens.endpoint_rows import LOOK_OF, NEXT_STEPS, type_name
+from syncterm.screens.endpoint_rows import LOOK_OF, next_step, type_name
 from syncterm.screens.row_details import TONES
 from syncterm.text import NOTHING, clean, clip, count, fit, width
 from syncterm.widgets.lines import Line, wrapped
@@ -50,7 +50,7 @@ def head_lines(detail: EndpointDetail, kind: EndpointKind, look: Look, cells: in
     lines: list[Line] = [((f" {drawn.sign(glyphs)} ", tone), (fit(str(row.status), LABEL - 3), f"{tone} bold"), (first, ""))]
     if row.status_reason:
         lines += [_under(line, tone) for line in wrapped(row.status_reason, room, REASON_LINES, glyphs.ellipsis)]
-    if step := NEXT_STEPS.get(row.status):
+    if step := next_step(row, "the Errors tab shows"):
         lines.append(((f" {glyphs.arrow} ", "$text-warning"), (fit("To do", LABEL - 3), "$text-warning bold"), (step, "")))
     lines.append(_test_line(row, look, room))
     moved = f"{look.past(row.last_run)}{separator}{count(row.records_30_days)} records in the last 30 days"
@@ -69,7 +69,11 @@ def _under(text: str, style: str) -> Line:
 def _test_line(row: EndpointRow, look: Look, room: int) -> Line:
     glyphs = look.glyphs
     if row.check_at is None or row.check_result is None:
-        return (("   ", ""), (fit("Last test", LABEL - 3), "dim"), ("never: c tests it", "dim"))
+        return (
+            ("   ", ""),
+            (fit("Last test", LABEL - 3), "dim"),
+            ("never" if row.incomplete_reason else "never: c tests it", "dim"),
+        )
     working = row.check_result is CheckResult.WORKING
     sign, tone = (glyphs.check, "$text-success") if working else (glyphs.cross, "$text-error")
     said = (
@@ -147,7 +151,7 @@ def version_note(applied: int | None, present: int, outdated: bool) -> str:
     """The version of a source that a connector applied, and where it differs."""
     if applied is None:
         return NOTHING
-    return f"{applied} of {present}: Refresh" if outdated else str(applied)
+    return f"{applied}, newest is {present}" if outdated else str(applied)
 
 
 def plural_note(numbers: Sequence[object], shown_of: int) -> str:

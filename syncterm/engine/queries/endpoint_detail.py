@@ -80,6 +80,8 @@ async def _uses(connection: AsyncConnection, kind: EndpointKind, row: Any) -> tu
             connectors.c.id,
             connectors.c.name,
             connectors.c.source_version,
+            connectors.c.last_sync_at,
+            connectors.c.last_outcome,
             expressions.connector_status().label("status"),
             TABLES[other].c.name.label("other_end"),
         )
@@ -97,6 +99,8 @@ async def _uses(connection: AsyncConnection, kind: EndpointKind, row: Any) -> tu
             use.other_end,
             (use.source_version or row.version) if applied else None,
             applied and use.source_version not in (None, row.version),
+            use.last_sync_at,
+            Outcome(use.last_outcome) if use.last_outcome is not None else None,
         )
         for use in await connection.execute(statement)
     )

@@ -273,6 +273,8 @@ class EndpointUse:
     """The version of a source that it applied; None for destinations, whose changes are used at once."""
     outdated: bool
     """Whether a newer version waits for a refresh."""
+    last_sync_at: datetime | None
+    last_outcome: Outcome | None
 
 
 @dataclass(frozen=True, slots=True)
