@@ -9,12 +9,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from syncterm.engine.document import load_document
+from syncterm.engine.engine import Engine
 from syncterm.engine.failpoint import VARIABLE
 from syncterm.engine.host import EngineHost
 from syncterm.engine.model import Actor, Role
@@ -132,6 +133,10 @@ class Console:
 
     def apply(self, text: str) -> None:
         self._host.call_and_wait(lambda engine: engine.operations.apply(TESTER, load_document(text)))
+
+    def call(self, function: Callable[[Engine, Actor], Awaitable[T]]) -> T:
+        """What an operation of the engine gives."""
+        return self._host.call_and_wait(lambda engine: function(engine, TESTER))
 
     def connector_id(self, name: str) -> str:
         return str(store_value(self.folder, "select id from connectors where name = ? and deleted_at is null", name))
