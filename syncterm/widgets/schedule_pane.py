@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from textwrap import wrap
 from typing import ClassVar
 
 from textual import on
@@ -36,6 +37,7 @@ CATCH_UP = {
     "skip": "after downtime, what was missed is skipped",
 }
 SCHEDULE_CELLS = 30
+ADVICE_LINES = 2
 
 
 class SchedulePane(Vertical):
@@ -297,8 +299,10 @@ class SchedulePane(Vertical):
         lines: list[Line] = [(("F3 ", "bold $primary"), (f"{CATCH_UP[self.choice.catch_up]}", ""))]
         if self._advice:
             first = self._advice[0]
-            text = clip(clean(f"{first.title}: {first.reason}", limit=600), cells - 3, self._glyphs.ellipsis)
-            lines.append((("F4 ", "bold $primary"), (text, "$text-accent")))
+            for number, text in enumerate(
+                wrap(clean(f"{first.title}: {first.reason}", limit=600), max(20, cells - 3))[:ADVICE_LINES]
+            ):
+                lines.append((("   " if number else "F4 ", "bold $primary"), (text, "$text-accent")))
         self.query_one("#schedule-foot", Lines).show(lines)
 
 

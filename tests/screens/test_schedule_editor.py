@@ -180,6 +180,7 @@ async def test_the_advice_is_shown_with_its_figures_and_taken_by_a_key() -> None
     async with opened(ScheduleChoice(HOURLY), advice=[ADVICE]) as editor:
         foot = "\n".join(map(plain, editor.app.screen.query_one("#schedule-foot", Lines).lines))
         assert "F4 Every 6 hours: 14 of 60 syncs moved anything" in foot
+        assert foot.endswith("at most 5 h later.")
         await editor.press("f4")
         await editor.says("Every 6 hours")
         await editor.press("f2")

@@ -14,11 +14,11 @@ from syncterm.app import SyncTermApp
 from syncterm.engine.blackout import windows_to_text
 from syncterm.engine.model import Schedule, ScheduleKind
 from syncterm.engine.store.database import Database
-from syncterm.engine.store.tables import streams
+from syncterm.engine.store.tables import streams, syncs
 from syncterm.schedule_form import ScheduleForm
 from syncterm.screens.schedule_editor import ScheduleEditor
 from syncterm.widgets.schedule_fields import ScheduleFields
-from tests.screens.conftest import Seed, Stage, connector_id, seed, settle, until
+from tests.screens.conftest import NOW, Seed, Stage, connector_id, picture, seed, settle, until
 from tests.screens.test_schedule_editor import NIGHT
 
 NAME = "orders"
@@ -113,6 +113,59 @@ async def test_the_palette_opens_it_by_name(empty_stage: Stage) -> None:
         await until(pilot, lambda: "orders" in str(getattr(pilot.app.screen, "_commands", "")), "the palette has found it")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, ScheduleEditor), "the editor is open")
+
+
+async def add_syncs(database: Database, seeds: Any) -> None:
+    """Sixty hourly syncs of which fourteen moved anything."""
+    start = NOW - timedelta(days=2, hours=23)
+    async with database.write() as connection:
+        for number in range(60):
+            at = start + timedelta(hours=number)
+            await connection.execute(
+                insert(syncs).values(
+                    id=f"sync{number:02}",
+                    connector_id=connector_id(NAME),
+                    trigger="scheduled",
+                    reason="schedule",
+                    requested_by="schedule",
+                    state="completed",
+                    outcome="success",
+                    created_at=at,
+                    started_at=at,
+                    finished_at=at,
+                    duration_ms=1000,
+                    records_written=int(number < 14),
+                )
+            )
+
+
+async def test_the_connectors_screen_shows_the_advice_and_the_editor_takes_it(empty_stage: Stage) -> None:
+    staged(empty_stage)
+    empty_stage.write(add_syncs, ())
+    async with empty_stage.open(size=(120, 40)) as pilot:
+        app = pilot.app
+        assert isinstance(app, SyncTermApp)
+        await pilot.press("enter")
+        says = "Every 6 hours: 14 of 60 syncs moved anything; every 6 hours would have delivered the same rows"
+        await until(pilot, lambda: any("Advice" in line and says in line for line in picture(app)), "the advice is shown")
+        await edit(pilot)
+        await pilot.press("f4", "f2")
+        await until(pilot, lambda: any("Schedule of orders" in note.title for note in app._notifications), "it says what follows")
+        assert (await schedule_of(pilot)).schedule == Schedule(ScheduleKind.INTERVAL, every=timedelta(hours=6))
+        await until(pilot, lambda: not any("Advice" in line for line in picture(app)), "a new schedule has little history")
+
+
+async def test_the_connectors_screen_names_the_blackout_that_holds_the_next_sync_back(empty_stage: Stage) -> None:
+    late = empty_stage.clock.now().replace(hour=22, minute=30)
+    empty_stage.clock.jump(late - empty_stage.clock.now())
+    staged(empty_stage, blackout=windows_to_text([NIGHT]), next_fire_at=late + timedelta(minutes=30))
+    async with empty_stage.open(size=(120, 40)) as pilot:
+        app = pilot.app
+        assert isinstance(app, SyncTermApp)
+        await pilot.press("enter")
+        await until(pilot, lambda: any("after a blackout window" in line for line in picture(app)), "the next start is held")
+        shown = " ".join(line.strip() for line in picture(app))
+        assert "A blackout window (every day 22:00–06:00 next day UTC)" in shown
 
 
 BERLIN = {"schedule_kind": "cron", "schedule_every_ms": None, "schedule_timezone": "Europe/Berlin"}
