@@ -134,7 +134,7 @@ class ConnectorScreen(ActingScreen):
         if self._gone:
             self._leave()
         elif self._stale:
-            self._look()
+            self._look(full=True)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)
