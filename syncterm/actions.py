@@ -183,6 +183,15 @@ _SPECS = (
         argument=Argument.CONNECTOR,
     ),
     ActionSpec(
+        "why",
+        "W",
+        "Why",
+        "What is wrong with the connector, why, and the actions that mend it, each one key away.",
+        Group.ACTION,
+        BOTH,
+        argument=Argument.CONNECTOR,
+    ),
+    ActionSpec(
         "historical_resync",
         "H",
         "Historical re-sync",

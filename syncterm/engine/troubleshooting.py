@@ -45,7 +45,7 @@ class Finding:
     cause: str
     """Why, in full; may hold text of the source or the destination."""
     remedy: str
-    """What to do next, as a sentence."""
+    """What to do next, as a sentence that fits beside a label on 80 columns."""
     mends: tuple[Mend, ...] = ()
     """The actions that do it, the best first; empty where the dashboard cannot."""
 
@@ -96,7 +96,7 @@ def _findings(facts: TroubleFacts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             f"{facts.last_rejected:,} failed records",
             "The last sync set them aside, each with its reason; the others arrived.",
-            "Look at their reasons; cast the column to another type where values do not fit.",
+            "Look at their reasons; cast columns that do not fit.",
             (Mend.FAILED_RECORDS, Mend.EDIT_SETUP),
         )
 
@@ -133,7 +133,7 @@ def _refused(facts: TroubleFacts) -> Iterator[Finding]:
             yield Finding(
                 f"The {end} refuses the credentials",
                 _sentence(message or "It gave no reason"),
-                f"Enter the present credentials in the {end}'s set-up; every connector of it uses them at once.",
+                f"Enter the new ones in the {end}'s set-up.",
                 (mend, Mend.TEST_CONNECTION),
             )
 
@@ -151,13 +151,11 @@ _RULES: Mapping[ErrorClass, _Rule] = {
         "Correct the credentials, then test the connection.",
         (Mend.EDIT_SOURCE, Mend.EDIT_DESTINATION, Mend.TEST_CONNECTION),
     ),
-    ErrorClass.PERMISSION: _Rule(
-        "Permission denied", "Grant the missing right in that system, then test the connection.", (Mend.TEST_CONNECTION,)
-    ),
+    ErrorClass.PERMISSION: _Rule("Permission denied", "Grant the missing right there, then test.", (Mend.TEST_CONNECTION,)),
     ErrorClass.CONFIG: _Rule("The set-up does not fit", "Correct it, then sync again.", (Mend.EDIT_SETUP, Mend.SYNC_NOW)),
     ErrorClass.TIMEOUT: _Rule(
         "Nothing answered in time",
-        "Test the connection: address, port and firewall; then sync again.",
+        "Check address, port and firewall, then test.",
         (Mend.TEST_CONNECTION, Mend.SYNC_NOW, Mend.EDIT_SOURCE),
     ),
     ErrorClass.RATE_LIMITED: _Rule(
@@ -168,7 +166,7 @@ _RULES: Mapping[ErrorClass, _Rule] = {
     ),
     ErrorClass.SOURCE_DATA: _Rule(
         "The source's data cannot be read",
-        "Look at the failed records and at the log; adapt the streams.",
+        "Look at the failed records; adapt the streams.",
         (Mend.FAILED_RECORDS, Mend.LOGS, Mend.EDIT_SETUP),
     ),
     ErrorClass.SCHEMA: _Rule(
@@ -223,7 +221,7 @@ def _late(facts: TroubleFacts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             f"Backing off{at}",
             _sentence(facts.activity_reason or "The last attempt failed in a way that may pass"),
-            "It tries again by itself; testing the connection says whether the fault has passed.",
+            "It tries again by itself; a test says if it has passed.",
             (Mend.TEST_CONNECTION, Mend.EDIT_SCHEDULE),
         )
     elif activity is Activity.QUEUED and facts.activity_reason:

@@ -31,6 +31,9 @@ class ActingScreen(MenuScreen):
     def action_edit_schedule(self) -> None:
         self._start("edit_schedule")
 
+    def action_why(self) -> None:
+        self._start("why")
+
     def action_historical_resync(self) -> None:
         self._start("historical_resync")
 

@@ -51,6 +51,14 @@ class ConnectorActions(RowActions):
         if row is not None:
             await edit_schedule(self._app, row.id)
 
+    async def why(self, ids: Sequence[str]) -> None:
+        """Say what is wrong with one connector, and offer what mends it."""
+        from syncterm.screens.why import show_why
+
+        row = await self._only(ids)
+        if row is not None:
+            await show_why(self._app, row.id)
+
     async def _only(self, ids: Sequence[str]) -> ConnectorRow | None:
         """The one connector that is meant; None, and a word about it, where there are several or it is gone."""
         if len(set(ids)) > 1:

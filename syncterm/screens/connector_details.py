@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from syncterm.engine.troubleshooting import remedy_of
 from syncterm.screens.connector_rows import STATUS_STYLES, activity_text, status_glyph
 from syncterm.screens.row_details import TONES, Facts
 from syncterm.text import NOTHING, byte_size, count, duration
@@ -13,14 +14,6 @@ from syncterm.text import NOTHING, byte_size, count, duration
 if TYPE_CHECKING:
     from syncterm.engine.queries import ConnectorRow
     from syncterm.screens.look import Look
-
-_REMEDIES = {
-    "auth": "The credentials were refused: renew them, then c tests the connection.",
-    "permission": "Grant the missing permission, then c tests the connection.",
-    "config": "The set-up does not fit: change the connector's file and run `syncterm apply FILE`.",
-    "timeout": "Nothing answered in time: c tests the connection.",
-    "schema": "The source's schema changed: enter shows the difference, to approve.",
-}
 
 
 def details(row: ConnectorRow, look: Look, columns: int) -> Content:
@@ -40,8 +33,9 @@ def details(row: ConnectorRow, look: Look, columns: int) -> Content:
             fact("Stream", f"{row.progress_stream}: {count(row.progress_records)} records, {byte_size(row.progress_bytes)}")
         if row.attempt and row.attempt > 1:
             fact("Attempt", str(row.attempt))
-    if row.status != "Active" and (remedy := _REMEDIES.get(str(row.last_error_class or ""))):
-        fact("What to do", remedy)
+    if row.status not in ("Active", "Paused") or row.paused_and_broken:
+        remedy = f"{remedy_of(row.last_error_class)} " if row.last_error_class is not None and row.status != "Incomplete" else ""
+        fact("What to do", f"{remedy}W says more, and does it.")
     fact("Source", f"{row.source_name or NOTHING} ({row.source_type or NOTHING})")
     fact("Destination", f"{row.destination_name or NOTHING} ({row.destination_type or NOTHING})")
     fact("Collection", row.collection or NOTHING)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from syncterm.engine.advice import Advice
 from syncterm.engine.model import Activity, CredentialsState
+from syncterm.engine.troubleshooting import Finding
 from syncterm.screens.connector_summary import (
     LABEL_CELLS,
     WHY_LINES,
@@ -44,6 +45,8 @@ class Picture:
     destination_title: str
     waiting: int = 0
     """Schema changes that wait for a person."""
+    findings: tuple[Finding, ...] = ()
+    """What is wrong with it, the most pressing first."""
     advice: tuple[Advice, ...] = ()
     """What its history says about its schedule."""
 
@@ -56,8 +59,9 @@ async def read_picture(engine: Engine, connector_id: str) -> Picture | None:
     newest = await engine.queries.sync_page(connector_id, limit=NEWEST)
     titles = type_title("source", detail.row.source_type), type_title("destination", detail.row.destination_type)
     waiting = await engine.queries.waiting_schema_changes(connector_id)
+    troubles = await engine.queries.troubles(connector_id)
     advice = await engine.queries.schedule_advice(connector_id)
-    return Picture(detail, tuple(newest), *titles, waiting, advice=advice)
+    return Picture(detail, tuple(newest), *titles, waiting, troubles.findings if troubles is not None else (), advice=advice)
 
 
 def flow_picture(picture: Picture, row: ConnectorRow, rate: tuple[float, float] | None, phase: int, now: datetime) -> FlowPicture:
@@ -94,7 +98,7 @@ def head_lines(picture: Picture, row: ConnectorRow, cells: int, most: int, now: 
     badge = "Also Broken." if row.paused_and_broken else ""
     last = next((sync for sync in picture.newest if sync.outcome is not None and sync.outcome == row.last_outcome), None)
     nothing = "by hand only: press r to sync now" if str(row.status) != "Paused" else "paused: press t to resume"
-    remedy = remedy_line(str(row.status), detail.schema_change is not None, row.last_error_class, cells, symbols)
+    remedy = remedy_line(picture.findings, cells, symbols)
     return (
         *status_lines(str(row.status), badge, detail.why, cells, most, symbols),
         *((remedy,) if remedy is not None else ()),

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from syncterm.engine.adapters import DESTINATIONS_GROUP, SOURCES_GROUP, adapter_class
-from syncterm.engine.errors import ErrorClass, SynctermError
+from syncterm.engine.errors import SynctermError
 from syncterm.engine.model import Activity, Outcome, SyncState
-from syncterm.text import NOTHING, Glyphs, ago, byte_size, duration, fit, until, width
+from syncterm.text import NOTHING, Glyphs, ago, byte_size, clip, duration, fit, until, width
 from syncterm.widgets.lines import Line, wrapped
 
 if TYPE_CHECKING:
     from syncterm.engine.queries import SyncRow
+    from syncterm.engine.troubleshooting import Finding
 
 LABEL_CELLS = 15
 """The column of labels at the left: a glyph, a word, a gap."""
@@ -41,21 +42,6 @@ OUTCOMES = {
 }
 """Outcome → the word on screen, the name of its glyph, and its style."""
 IN_PROGRESS = ("In Progress", "running", "$text-accent")
-
-REMEDIES = {
-    ErrorClass.AUTH: "Renew the credentials, then test the connection (c).",
-    ErrorClass.PERMISSION: "Grant the missing right, then test the connection (c).",
-    ErrorClass.CONFIG: "Correct the set-up by `syncterm apply`, then sync again (r).",
-    ErrorClass.TIMEOUT: "Test the connection (c): address, port, firewall.",
-    ErrorClass.RATE_LIMITED: "Lower the frequency of the schedule.",
-    ErrorClass.SOURCE_TRANSIENT: "Test the connection (c), then sync again (r).",
-    ErrorClass.SOURCE_DATA: "Look at the failed records: Sync History, enter on the sync.",
-    ErrorClass.SCHEMA: "Look at the schema change and approve it (A).",
-    ErrorClass.DESTINATION: "Test the connection (c), then sync again (r).",
-    ErrorClass.INTERNAL: "Look at the log (l), then sync again (r).",
-    ErrorClass.INTERRUPTED: "It resumes by itself when an engine runs.",
-}
-"""What mends a connector, by the class of its error."""
 
 STATES = {
     SyncState.CREATED: "Created",
@@ -89,20 +75,14 @@ def status_lines(status: str, badge: str, why: str, cells: int, most: int, symbo
     return (head, *(((" " * LABEL_CELLS, ""), (line, "")) for line in rest))
 
 
-def remedy_line(status: str, schema_change_waits: bool, error_class: ErrorClass | None, cells: int, symbols: Glyphs) -> Line | None:
-    """What mends a Broken or Incomplete connector; None where nothing needs mending."""
-    if schema_change_waits:
-        text = REMEDIES[ErrorClass.SCHEMA]
-    elif status == "Incomplete":
-        text = "Finish the set-up by `syncterm apply`."
-    elif status == "Broken" or (status == "Paused" and error_class is not None):
-        text = REMEDIES.get(error_class or ErrorClass.CONFIG, "")
-    else:
-        text = ""
-    if not text:
+def remedy_line(findings: Sequence[Finding], cells: int, symbols: Glyphs) -> Line | None:
+    """What mends the most pressing finding, and how many more there are; None where nothing needs mending."""
+    if not findings:
         return None
-    shown = fit(text, min(width(text), cells - LABEL_CELLS - 1), ellipsis=symbols.ellipsis)
-    return (*labelled(symbols.arrow, "To do", "$text-warning"), (shown, ""))
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    text, key = f"{findings[0].remedy}{more}", "  W why"
+    shown = clip(text, max(1, cells - LABEL_CELLS - 1 - width(key)), symbols.ellipsis)
+    return (*labelled(symbols.arrow, "To do", "$text-warning"), (shown, ""), (key, "$primary"))
 
 
 def fire_texts(fires: Sequence[datetime], zone: tzinfo, now: datetime) -> list[str]:

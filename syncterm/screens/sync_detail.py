@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -14,8 +13,9 @@ from textual.widgets import ContentSwitcher
 
 from syncterm.actions import Scope, bindings
 from syncterm.engine.model import Outcome, StreamCounts, SyncState
+from syncterm.engine.troubleshooting import remedy_of
 from syncterm.screens.base import DashboardScreen
-from syncterm.screens.connector_summary import LABEL_CELLS, REMEDIES, labelled, life_line
+from syncterm.screens.connector_summary import LABEL_CELLS, labelled, life_line
 from syncterm.screens.dashboard import Place
 from syncterm.screens.logs_pane import LogsPane
 from syncterm.screens.looking import Looking
@@ -287,7 +287,7 @@ class SyncDetailScreen(DashboardScreen):
                 lines.append((*label, (text, "$text-error" if row.outcome is Outcome.FAILED else "")))
             if row.outcome is Outcome.FAILED and row.error_class is not None:
                 # Its keys belong to the connector's screen.
-                lines.append(line("To do", re.sub(r" \(\w\)", "", REMEDIES[row.error_class])))
+                lines.append(line("To do", remedy_of(row.error_class)))
         if row.cancel_requested_by:
             lines.append(line("Cancelled by", row.cancel_requested_by))
         size = f", {byte_size(row.counts.bytes)}" if row.counts.bytes else ""

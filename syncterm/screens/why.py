@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,20 +40,18 @@ _WORDINGS: Mapping[Mend, _Wording] = {
 }
 
 
-def why_text(troubles: Troubles) -> str:
-    """What the panel says: each finding with its cause and what to do; the computed sentence where nothing is wrong."""
-    if not troubles.findings:
-        return clean(f"Nothing is wrong. {troubles.why}", limit=2000)
-    return "\n\n".join(_finding_text(finding) for finding in troubles.findings)
+def why_text(findings: Sequence[Finding]) -> str:
+    """What the panel says: each finding with its cause and what to do."""
+    return "\n\n".join(_finding_text(finding) for finding in findings)
 
 
 def _finding_text(finding: Finding) -> str:
     return "\n".join((finding.title, clean(finding.cause, limit=CAUSE_LIMIT), finding.remedy))
 
 
-def why_choices(troubles: Troubles, keymap: Mapping[str, str]) -> list[Choice]:
+def why_choices(findings: Sequence[Finding], keymap: Mapping[str, str]) -> list[Choice]:
     """The actions that mend what was found, the most pressing first, each with its key."""
-    mends = dict.fromkeys(mend for finding in troubles.findings for mend in finding.mends)
+    mends = dict.fromkeys(mend for finding in findings for mend in finding.mends)
     return [
         Choice(mend, _WORDINGS[mend].title, _key(mend, number, keymap), _WORDINGS[mend].detail)
         for number, mend in enumerate(mends, 1)
@@ -71,11 +69,13 @@ async def show_why(dashboard: Dashboard, connector_id: str) -> None:
     troubles = await dashboard.attempt(lambda engine: engine.queries.troubles(connector_id))
     if troubles is None:
         return
-    choices = why_choices(troubles, dashboard.settings.keymap)
+    text = why_text(troubles.findings)
+    if not text:
+        detail = await dashboard.attempt(lambda engine: engine.queries.connector(connector_id))
+        text = f"Nothing is wrong.\n{detail.why if detail is not None else ''}"
     close = Choice("close", "Close", "n")
-    chosen = await dashboard.push_screen_wait(
-        Menu(f"Why: {troubles.name}", [*choices, close], dashboard.glyphs, text=why_text(troubles))
-    )
+    choices = [*why_choices(troubles.findings, dashboard.settings.keymap), close]
+    chosen = await dashboard.push_screen_wait(Menu(f"Why: {troubles.name}", choices, dashboard.glyphs, text=text))
     if chosen is not None and chosen != close.id:
         await mend(dashboard, troubles, Mend(chosen))
 

@@ -10,11 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncterm.engine.errors import ErrorClass
-from syncterm.engine.model import Activity, Outcome, Reason, StreamCounts, SyncState, Trigger
+from syncterm.engine.model import (
+    MANUAL_SCHEDULE,
+    Activity,
+    CredentialsState,
+    Outcome,
+    Reason,
+    StreamCounts,
+    SyncState,
+    Trigger,
+)
 from syncterm.engine.queries import SyncRow
-from syncterm.engine.status import LogStatus, SyncStatus
+from syncterm.engine.status import ConnectorFacts, LogStatus, SyncStatus
+from syncterm.engine.troubleshooting import Finding, TroubleFacts, remedy_of, troubleshoot
 from syncterm.screens.connector_summary import (
-    REMEDIES,
     caption,
     fire_texts,
     fires_line,
@@ -100,34 +109,25 @@ def test_status_lines(status: str, symbols: object) -> None:
     assert all(width(plain(line)) <= 78 for line in lines)
 
 
-@pytest.mark.parametrize(
-    ("status", "change", "error", "part"),
-    [
-        ("Active", False, None, None),
-        ("Active", False, ErrorClass.TIMEOUT, None),
-        ("Paused", False, None, None),
-        ("Broken", False, ErrorClass.AUTH, "Renew the credentials"),
-        ("Broken", False, None, "Correct the set-up"),
-        ("Paused", False, ErrorClass.RATE_LIMITED, "Lower the frequency"),
-        ("Incomplete", False, None, "Finish the set-up"),
-        ("Incomplete", True, None, "approve it (A)"),
-    ],
-)
-def test_what_mends_it(status: str, change: bool, error: ErrorClass | None, part: str | None) -> None:
-    line = remedy_line(status, change, error, 78, GLYPHS_UNICODE)
-    if part is None:
-        assert line is None
-    else:
-        assert line is not None
-        assert part in plain(line)
+def test_what_mends_it() -> None:
+    assert remedy_line((), 78, GLYPHS_UNICODE) is None
+    first, second = Finding("Late", "It is late.", "Start it by hand.", ()), Finding("Paused", "It is.", "Resume it.", ())
+    line = remedy_line((first, second), 78, GLYPHS_UNICODE)
+    assert line is not None
+    assert plain(line).split("  ", 1)[1].strip().endswith("Start it by hand. (and 1 more)  W why")
 
 
-def test_every_class_of_error_has_a_remedy_that_fits_80_columns() -> None:
-    assert set(REMEDIES) == set(ErrorClass)
-    for error in ErrorClass:
-        line = remedy_line("Broken", False, error, 78, GLYPHS_UNICODE)
+@pytest.mark.parametrize("error", ErrorClass)
+def test_every_remedy_fits_80_columns(error: ErrorClass) -> None:
+    facts = ConnectorFacts(last_outcome=Outcome.FAILED, last_error_class=error, source_credentials=CredentialsState.REJECTED)
+    for finding in troubleshoot(TroubleFacts(facts, MANUAL_SCHEDULE), NOW):
+        line = remedy_line((finding,), 78, GLYPHS_UNICODE)
         assert line is not None
-        assert REMEDIES[error] in plain(line)
+        assert finding.remedy in plain(line)
+        assert width(plain(line)) <= 78
+    line = remedy_line((Finding("", "", remedy_of(error)),), 78, GLYPHS_UNICODE)
+    assert line is not None
+    assert remedy_of(error) in plain(line)
 
 
 def test_the_last_sync() -> None:

@@ -139,13 +139,10 @@ class Queries:
 
     async def troubles(self, connector_id: str) -> Troubles | None:
         """What is wrong with a connector, and what mends it; None where there is none of that id."""
-        detail = await self.connector(connector_id)
-        if detail is None:
-            return None
         async with self._database.read() as connection:
             holder = self._watch.describe((await connection.execute(select(lease))).first())
             runs = holder is not None and holder.alive
-            return await connector_troubles(connection, connector_id, self._clock.now(), why=detail.why, engine_runs=runs)
+            return await connector_troubles(connection, connector_id, self._clock.now(), engine_runs=runs)
 
     async def schedule_advice(self, connector_id: str) -> tuple[Advice, ...]:
         """What its history advises about a connector's schedule, the most important first; empty with little history."""

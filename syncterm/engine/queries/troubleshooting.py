@@ -21,8 +21,6 @@ class Troubles:
 
     connector_id: str
     name: str
-    why: str
-    """Why it is or isn't running."""
     findings: tuple[Finding, ...]
     """The most pressing first; empty where all is well."""
     source_id: str | None
@@ -31,7 +29,7 @@ class Troubles:
 
 
 async def connector_troubles(
-    connection: AsyncConnection, connector_id: str, now: datetime, *, why: str, engine_runs: bool
+    connection: AsyncConnection, connector_id: str, now: datetime, *, engine_runs: bool
 ) -> Troubles | None:
     """See `Queries.troubles`."""
     row: Any = (
@@ -71,4 +69,4 @@ async def connector_troubles(
         last_rejected=row.last_rejected or 0,
         engine_runs=engine_runs,
     )
-    return Troubles(row.id, row.name, why, troubleshoot(facts, now), row.source_id, row.destination_id, row.last_sync_id)
+    return Troubles(row.id, row.name, troubleshoot(facts, now), row.source_id, row.destination_id, row.last_sync_id)
