@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from syncterm.engine.casting import can_cast
+from syncterm.engine.deletes import looks_for_deletes, refusal
 from syncterm.engine.errors import ConfigError
-from syncterm.engine.model import DeleteHandling, StreamConfig, SyncMode
+from syncterm.engine.model import StreamConfig, SyncMode
 from syncterm.engine.schema import LogicalType, StreamSchema, parse_type
 from syncterm.engine.stream_defaults import EndAbilities
 
@@ -162,13 +163,10 @@ def filter_problem(config: StreamConfig, text: str, schema: StreamSchema | None)
 
 
 def _deletes(config: StreamConfig, abilities: EndAbilities) -> list[Problem]:
-    if config.delete_handling is DeleteHandling.KEEP:
-        return []
-    if not abilities.deletes:
-        return [Problem("delete_handling", "Deleted records cannot be noticed with this source.")]
-    if not config.primary_key:
-        return [Problem("delete_handling", "Following deleted records needs a primary key.")]
-    return []
+    why = refusal(config)
+    if why is None and looks_for_deletes(config) and not abilities.deletes:
+        why = "This source cannot list all of its records, or this destination cannot delete single ones."
+    return [Problem("delete_handling", why)] if why is not None else []
 
 
 def _list(names: tuple[str, ...] | list[str]) -> str:

@@ -276,7 +276,7 @@ def test_another_mode_than_upsert_drops_the_look_back() -> None:
         ),
         (
             StreamConfig("orders", SyncMode.REPLACE, delete_handling=DeleteHandling.MARK),
-            "Following deleted records needs a primary key.",
+            "A full refresh replaces the whole table, so there is no record left to mark.",
         ),
     ],
 )
@@ -293,7 +293,7 @@ def test_what_keeps_a_stream_from_being_synced_is_said(config: StreamConfig, mes
         (EndAbilities(incremental=False), "This source cannot be read incrementally."),
         (EndAbilities(upsert=False), "This destination cannot upsert."),
         (EndAbilities(row_filter=False), "This source cannot apply a row filter."),
-        (EndAbilities(deletes=False), "Deleted records cannot be noticed with this source."),
+        (EndAbilities(deletes=False), "This source cannot list all of its records, or this destination cannot delete single ones."),
     ],
 )
 def test_what_the_ends_cannot_do_is_said(abilities: EndAbilities, message: str) -> None:

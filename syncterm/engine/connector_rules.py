@@ -10,7 +10,7 @@ from syncterm.engine.document import CATCH_UP, LONGEST_COLLECTION, LONGEST_FILTE
 from syncterm.engine.document_tree import LONGEST_NAME, check_nothing_hidden
 from syncterm.engine.drafts import ConnectorDraft
 from syncterm.engine.errors import ConfigError
-from syncterm.engine.model import DeleteHandling, StreamConfig, SyncMode
+from syncterm.engine.model import StreamConfig, SyncMode
 from syncterm.engine.row_filter import mentioned_columns, parse_row_filter
 from syncterm.engine.schedule import validate
 from syncterm.engine.schema import parse_type
@@ -89,12 +89,6 @@ def check_stream(stream: StreamConfig) -> None:
         raise ConfigError(f"{place}a row filter has 1 to {LONGEST_FILTER:,} characters.", remedy="Take it out to read all rows.")
     if stream.row_filter is not None:
         _check_row_filter(stream.row_filter, place)
-    contradiction = refusal(stream) if stream.primary_key else None  # without a key it is unfinished
-    if contradiction is not None:
-        raise ConfigError(
-            f"{place}deleted records cannot be told with the sync mode {stream.sync_mode}. {contradiction}",
-            remedy=f"Choose {DeleteHandling.KEEP}, or another sync mode.",
-        )
     if stream.schedule is not None:
         validate(stream.schedule)
 
@@ -141,7 +135,8 @@ def stream_lack(stream: StreamConfig, able: EndAbilities = ABLE) -> str:
             return "is upserted, which its destination cannot do"
         if looks_for_deletes(stream) and not able.deletes:
             return f"is to {stream.delete_handling} deleted records, which its source or its destination cannot do"
-    return ""
+    why = refusal(stream)
+    return f"is to {stream.delete_handling} deleted records: {why[0].lower()}{why[1:].rstrip('.')}" if why is not None else ""
 
 
 def _short(name: str) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import Actor, Role
 from syncterm.engine.queries import StreamRow
 from syncterm.engine.store.tables import log_lines
@@ -101,14 +100,25 @@ async def test_an_approval_covers_what_was_shown_and_no_more(tmp_path: Path) -> 
         assert (row.deletes_withheld, row.deletes_approved) == (999, 0)
 
 
-async def test_a_mode_that_cannot_tell_deletes_is_refused(tmp_path: Path) -> None:
-    fill(tmp_path, 1, 10)
+@pytest.mark.parametrize(
+    ("mode", "handling", "why"),
+    [
+        ("incremental_append", "remove", "appended records are not found again"),
+        ("replace", "mark", "a full refresh replaces the whole table"),
+        ("replace", "remove", None),
+    ],
+)
+async def test_a_mode_that_cannot_tell_deletes_leaves_the_connector_incomplete(
+    tmp_path: Path, mode: str, handling: str, why: str | None
+) -> None:
     async with workbench(tmp_path, execute=False) as bench:
-        with pytest.raises(ConfigError, match="Appended records are not found again"):
-            await bench.apply(DOCUMENT.replace("incremental_upsert", "incremental_append"))
-        with pytest.raises(ConfigError, match="no record left to mark"):
-            await bench.apply(DOCUMENT.replace("incremental_upsert", "replace").replace("remove", "mark"))
-        await bench.apply(DOCUMENT.replace("incremental_upsert", "replace"))
+        await bench.apply(DOCUMENT.replace("incremental_upsert", mode).replace("remove", handling))
+        detail = await bench.engine.queries.connector(await bench.id_of("c"))
+        assert detail is not None
+        if why is None:
+            assert detail.incomplete_reason is None
+        else:
+            assert f"stream orders is to {handling} deleted records: {why}" in (detail.incomplete_reason or "")
 
 
 async def test_a_destination_that_cannot_delete_says_so(tmp_path: Path) -> None:
