@@ -62,7 +62,6 @@ class ScheduleEditor(ModalScreen[ScheduleChoice | None]):
         }
         #schedule-keys { height: 1; }
     }
-    .-ascii ScheduleEditor #schedule-box { border: ascii $primary; }
     """
 
     def __init__(

@@ -44,7 +44,6 @@ _BOX = """
         .-row Input {{ width: 1fr; }}
         #window-preview {{ height: 3; margin-top: 1; background: $surface; }}
     }}
-    .-ascii {name} > Vertical {{ border: ascii $primary; }}
 """
 
 

@@ -33,6 +33,13 @@ from syncterm.widgets.lines import Line, Lines
 from syncterm.widgets.pick_list import PickList
 
 
+class ScheduleInput(CleanInput):
+    """A field in which no bracket is ever typed: [ and ] go through the parts of the editor here, too."""
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        return character not in ("[", "]") and super().check_consume_key(key, character)
+
+
 class ScheduleFields(Horizontal):
     """Choose a schedule.
 
@@ -91,13 +98,13 @@ class ScheduleFields(Horizontal):
         with Vertical(id="schedule-right"):
             with Horizontal(classes="-row", id="every-row"):
                 yield Label("Every")
-                yield CleanInput(self.form.every, compact=True, id="schedule-every", placeholder="30s, 15m, 2h, 7d")
+                yield ScheduleInput(self.form.every, compact=True, id="schedule-every", placeholder="30s, 15m, 2h, 7d")
             with Horizontal(classes="-row", id="cron-row"):
                 yield Label("Cron")
-                yield CleanInput(self.form.expression, compact=True, id="schedule-cron", placeholder="0 6 * * 1-5")
+                yield ScheduleInput(self.form.expression, compact=True, id="schedule-cron", placeholder="0 6 * * 1-5")
             with Horizontal(classes="-row", id="zone-row"):
                 yield Label("Zone")
-                yield CleanInput(self.form.timezone, compact=True, id="schedule-zone", placeholder="Europe/Berlin")
+                yield ScheduleInput(self.form.timezone, compact=True, id="schedule-zone", placeholder="Europe/Berlin")
             yield Lines(id="schedule-zones")
             yield Lines(id="schedule-preview")
 

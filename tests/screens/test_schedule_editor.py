@@ -170,6 +170,16 @@ async def test_the_saved_schedule_counts_from_its_anchor_and_a_changed_one_from_
         await editor.says("Tue 24 Mar 13:10 UTC")
 
 
+async def test_the_parts_are_a_key_away_also_from_within_a_field() -> None:
+    async with opened(ScheduleChoice(HOURLY)) as editor:
+        await editor.kind("Cron expression")
+        await editor.press("enter", "right_square_bracket")
+        assert editor.app.editor.pane.part == "blackout"
+        await editor.press("left_square_bracket", "left_square_bracket", "slash", "right_square_bracket")
+        assert editor.app.editor.pane.part == "streams", "a search may look for a bracket"
+        assert editor.app.screen.query_one("#stream-search", Input).value == "]"
+
+
 async def test_what_comes_after_downtime_is_one_key_away() -> None:
     async with opened(ScheduleChoice(HOURLY)) as editor:
         await editor.press("f3", "f2")
