@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 CLOCK_INTERVAL = 10.0
 """Seconds between two looks at the ages shown."""
+PATIENCE = 0.1
+"""Seconds between two looks at whether a rest was ended by something that cannot wait."""
 LOOK_INTERVAL = 1.0
 """Least seconds between two readings."""
 LOW = 30
@@ -229,8 +231,8 @@ class EndpointScreen(EndpointActingScreen):
     async def _read(self) -> None:
         if self._gone:
             return
-        if (delay := self._next_look - monotonic()) > 0:
-            await sleep(delay)
+        while (delay := self._next_look - monotonic()) > 0:
+            await sleep(min(delay, PATIENCE))
         self._next_look = monotonic() + LOOK_INTERVAL
         detail = await self._host.call(lambda engine: engine.queries.endpoint_detail(self.kind, self.endpoint_id))
         if detail is None:

@@ -33,8 +33,12 @@ if TYPE_CHECKING:
     from syncterm.engine.queries import EndpointRow
     from syncterm.widgets.table_model import Column, TableQuery
 
+PATIENCE = 0.1
+"""Seconds between two looks at whether a rest was ended by something that cannot wait."""
 LOOK_INTERVAL = 1.0
 """Least seconds between two readings for changes of connectors, of which there are many while syncs run."""
+REST = 10
+"""A reading is followed by a rest of so many times its length at least: a thousand ends take a while to read."""
 
 
 class EndpointsScreen(TableScreen["EndpointRow"], EndpointActingScreen):
@@ -79,10 +83,12 @@ class EndpointsScreen(TableScreen["EndpointRow"], EndpointActingScreen):
             self._stale = True
 
     async def _read_again(self) -> None:
-        if (delay := self._next_look - monotonic()) > 0:
-            await sleep(delay)
-        self._next_look = monotonic() + LOOK_INTERVAL
+        while (delay := self._next_look - monotonic()) > 0:
+            await sleep(min(delay, PATIENCE))
+        begun = monotonic()
         changed = await self._endpoints.read()
+        ended = monotonic()
+        self._next_look = ended + max(LOOK_INTERVAL, REST * (ended - begun))
         if changed:
             self.table.update_rows(changed)
             self.table.refresh_keys()
