@@ -180,7 +180,7 @@ class ConnectorScreen(ActingScreen):
             self._say_gone()
             return
         settled = replace(row, progress_stream=None, progress_records=None, progress_bytes=None, progress_expected=None)
-        full = self._full or settled != self._settled
+        full = self._full or settled != self._settled or await self._waiting_changed()
         if full:
             picture = await self._host.call(lambda engine: read_picture(engine, self.connector_id))
             if picture is None:
@@ -196,6 +196,11 @@ class ConnectorScreen(ActingScreen):
             self.refresh_bindings()
             self._draw_quick_actions()
         await self._refresh_pane(full=full)
+
+    async def _waiting_changed(self) -> bool:
+        """Whether other schema changes wait than were shown."""
+        waiting = await self._host.call(lambda engine: engine.queries.waiting_schema_changes(self.connector_id))
+        return self._picture is not None and waiting != self._picture.waiting
 
     async def _refresh_pane(self, *, full: bool) -> None:
         """Bring the tab in view up to date; the others are when they come into view."""
