@@ -55,7 +55,7 @@ STATES = {
 """State → the word on screen, the name of its glyph, and its style."""
 CLASS_STYLES = {ChangeClass.ADDITIVE: "$text-success", ChangeClass.NARROWING: "$text-warning", ChangeClass.BREAKING: "$text-error"}
 SIGN_STYLES = {"+": "$text-success", "-": "$text-error", "~": "$text-warning"}
-TREATMENTS = {Treatment.APPLY: "applied", Treatment.WAIT: "waits", Treatment.STOP: "stops the connector"}
+TREATMENTS = {Treatment.APPLY: "applied", Treatment.WAIT: "waits", Treatment.STOP: "stops"}
 POLICY_WORDS = {
     SchemaPolicy.APPROVE: "approve by hand",
     SchemaPolicy.APPLY_ADDITIONS: "apply additions",
@@ -63,6 +63,7 @@ POLICY_WORDS = {
     SchemaPolicy.PAUSE: "pause on any change",
 }
 """Schema policy → its words on screen."""
+SHORT_WORDS = {policy: policy.value.replace("_", " ") for policy in SchemaPolicy}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +151,8 @@ def foot_lines(line: ReviewLine | None, cells: int, symbols: Glyphs) -> tuple[Li
     present = f" Policy of the stream: {POLICY_WORDS[change.policy]}."
     lines.append(((fit(present, cells, ellipsis=symbols.ellipsis), "dim"),))
     others = [policy for policy in SchemaPolicy if policy is not change.policy]
-    said = "; ".join(f"{POLICY_WORDS[policy]}: {TREATMENTS[gravest(entries, policy)]}" for policy in others)
-    lines.append(((fit(f" Under others: {said}.", cells, ellipsis=symbols.ellipsis), "dim"),))
+    said = "; ".join(f"{SHORT_WORDS[policy]}: {TREATMENTS[gravest(entries, policy)]}" for policy in others)
+    lines.append(((fit(f" Others: {said}.", cells, ellipsis=symbols.ellipsis), "dim"),))
     return tuple(lines)
 
 
