@@ -207,7 +207,7 @@ class EndpointForm(ModalScreen[Saved | None]):
             name = str(suggest(self.values.draft())) if suggest is not None else ""
         except Exception:
             name = ""
-        name = clean(name, limit=LONGEST_NAME).strip()[: LONGEST_NAME - 6] or self.subject.title
+        name = clean(name, limit=LONGEST_NAME).strip()[: LONGEST_NAME - 6] or clean(self.subject.title, limit=100)
         number, free = 2, name
         while free in self.subject.taken:
             free, number = f"{name} {number}", number + 1

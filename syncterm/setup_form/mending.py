@@ -28,9 +28,12 @@ def field_to_mend(fields: Sequence[FormField], result: CheckResult, cause: str, 
 
 
 def field_of_message(fields: Sequence[FormField], message: str) -> FormField | None:
-    """The field whose title a refusal begins with: `Port: this must be at most 65,535.`"""
-    title = message.partition(":")[0].partition(",")[0].strip().casefold()
-    return next((field for field in fields if title in (field.title.casefold(), ".".join(field.path).casefold())), None)
+    """The field that a refusal names: `Port: this must be at most 65,535.`, at its beginning or after a sentence."""
+    for field in fields:
+        for name in (field.title, ".".join(field.path)):
+            if re.search(rf"(?:^|[.;:] ){re.escape(name)}(?:, [^:.]*)?: ", message, re.IGNORECASE):
+                return field
+    return None
 
 
 def _named(fields: Sequence[FormField], text: str) -> FormField | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -96,10 +97,8 @@ def test_a_password_that_was_not_encoded_is_kept_too(password: str) -> None:
 
 @given(st.text(max_size=200).map(lambda text: f"postgres://{text}"))
 def test_no_text_breaks_it(text: str) -> None:
-    try:
-        parse_url(text, SCHEMES)
-    except ConfigError as error:
-        assert error.message
+    with suppress(ConfigError):
+        assert parse_url(text, SCHEMES).scheme == "postgres"
 
 
 @pytest.mark.parametrize(

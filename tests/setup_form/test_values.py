@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, Literal
 
 import pytest
@@ -124,7 +125,7 @@ def test_an_empty_text_is_kept_where_it_means_something() -> None:
 
 
 def test_optional_models_and_variants() -> None:
-    made = values(Plain, **{"base_url": "u", "api_key": "k", "login.user": "a", "login.password": "b"})
+    made = values(Plain, None, **{"base_url": "u", "api_key": "k", "login.user": "a", "login.password": "b"})
     assert made.config() == {"base_url": "u", "api_key": "k", "login": {"user": "a", "password": "b"}}
     assert not made.faults()
     made.set("spare", True)
@@ -235,10 +236,8 @@ def test_records_come_back(records: list[dict[str, str]]) -> None:
 
 @given(st.sampled_from([FieldKind.LIST, FieldKind.MAPPING, FieldKind.RECORDS, FieldKind.DOCUMENT, FieldKind.INTEGER]), st.text())
 def test_no_text_breaks_it(kind: FieldKind, text: str) -> None:
-    try:
+    with suppress(TextError):
         value_of(field_of(kind), text)
-    except TextError as error:
-        assert str(error)
 
 
 @pytest.mark.parametrize(
@@ -324,7 +323,10 @@ def test_the_field_to_mend(result: CheckResult, cause: str, remedy: str, field: 
     assert (found.id if found else None) == field
 
 
-@pytest.mark.parametrize(("message", "id_"), [("Port: too large.", "port"), ("sslmode: no.", "sslmode"), ("Nothing.", None)])
+@pytest.mark.parametrize(
+    ("message", "id_"),
+    [("Port: too large.", "port"), ("It is not valid. Port: too large.", "port"), ("sslmode: no.", "sslmode"), ("Report: x", None)],
+)
 def test_the_field_that_a_refusal_names(message: str, id_: str | None) -> None:
     found = field_of_message(describe(PostgresConfig).fields, message)
     assert (found.id if found else None) == id_

@@ -86,6 +86,8 @@ class ExactInput(Input):
             message = self.Edited(self)
         elif isinstance(message, Input.Submitted):
             message = self.Entered(self)
+        elif isinstance(message, Input.Blurred):
+            return True
         return super().post_message(message)
 
     # --- Showing

@@ -110,7 +110,7 @@ class FormView(VerticalScroll):
         self._suggest_name = suggest_name
         self._name_fault = name_fault
         self._is_new = is_new
-        self.name_row = FieldRow("Name", ExactInput(name, ascii=ascii_only), glyphs)
+        self.name_row = FieldRow("Name", ExactInput(name, on_paste_text=self._take_paste, ascii=ascii_only), glyphs)
         self.url_row: FieldRow | None = None
         if form.url_example:
             url = UrlInput(placeholder=f"paste {form.url_example}", on_paste_text=self._take_paste, ascii=ascii_only)
@@ -258,12 +258,12 @@ class FormView(VerticalScroll):
 
     @property
     def _is_empty(self) -> bool:
-        return self._is_new and not self.values.changed
+        return self._is_new and not self.changed
 
     def _take_paste(self, line: ExactInput, text: str) -> bool:
         """Whether a pasted text was a URL that filled the form, or was refused."""
         url_line = self.url_row is not None and line is self.url_row.editor
-        anywhere = self._is_empty and not line.value and bool(self.form.url_schemes) and not isinstance(line, SecretInput)
+        anywhere = self._is_empty and bool(self.form.url_schemes) and not isinstance(line, SecretInput)
         if url_line or (anywhere and looks_like_url(text)):
             self.fill_from_url(text)
             return True
