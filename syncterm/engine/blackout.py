@@ -20,6 +20,8 @@ from syncterm.engine.schedule import instant_of, next_fire, time_zone
 DAY_NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _LONG_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 EVERY_DAY = frozenset(range(7))
+BLACKOUT_REASON = "a blackout window holds scheduled syncs back"
+"""How `connectors.activity_reason` begins where a queued sync waits for the end of a blackout."""
 MOST_WINDOWS = 50
 """Windows that one connector may have."""
 _WEEK = timedelta(days=8)

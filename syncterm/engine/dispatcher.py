@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine import lifecycle
 from syncterm.engine.attempt import Execution, describe_error, owned_write
-from syncterm.engine.blackout import in_blackout, windows_from_text
+from syncterm.engine.blackout import BLACKOUT_REASON, in_blackout, windows_from_text
 from syncterm.engine.clock import Clock
 from syncterm.engine.destinations.base import destination_class
 from syncterm.engine.errors import CancelledSyncError, ConfigError, InterruptedSyncError, StoreError, SynctermError
@@ -39,7 +39,6 @@ LOOK_AHEAD = 500
 """Queued syncs looked at in one turn."""
 NO_BLACKOUT = "[]"
 """`connectors.blackout` of one without windows."""
-BLACKOUT_REASON = "a blackout window holds scheduled syncs back"
 RETRY_INTERVAL = 1.0
 """Seconds until a store that could not be used is tried again."""
 

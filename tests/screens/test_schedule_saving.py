@@ -11,14 +11,14 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from syncterm.app import SyncTermApp
-from syncterm.engine.blackout import windows_to_text
+from syncterm.engine.blackout import BLACKOUT_REASON, windows_to_text
 from syncterm.engine.model import Schedule, ScheduleKind
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import streams, syncs
 from syncterm.schedule_form import ScheduleForm
 from syncterm.screens.schedule_editor import ScheduleEditor
 from syncterm.widgets.schedule_fields import ScheduleFields
-from tests.screens.conftest import NOW, Seed, Stage, connector_id, picture, seed, settle, until
+from tests.screens.conftest import NOW, Seed, Stage, connector_id, picture, seed, settle, toasts, until
 from tests.screens.test_schedule_editor import NIGHT
 
 NAME = "orders"
@@ -113,6 +113,35 @@ async def test_the_palette_opens_it_by_name(empty_stage: Stage) -> None:
         await until(pilot, lambda: "orders" in str(getattr(pilot.app.screen, "_commands", "")), "the palette has found it")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, ScheduleEditor), "the editor is open")
+
+
+async def hold_a_sync(database: Database, seeds: Any) -> None:
+    """A scheduled sync that waits for the end of a blackout."""
+    async with database.write() as connection:
+        await connection.execute(
+            insert(syncs).values(
+                id="held",
+                connector_id=connector_id(NAME),
+                trigger="scheduled",
+                reason="schedule",
+                requested_by="schedule",
+                state="created",
+                created_at=NOW,
+            )
+        )
+
+
+async def test_sync_now_starts_what_a_blackout_holds_back_without_a_question(empty_stage: Stage) -> None:
+    late = empty_stage.clock.now().replace(hour=22, minute=30)
+    empty_stage.clock.jump(late - empty_stage.clock.now())
+    reason = f"{BLACKOUT_REASON} until 2026-03-05 06:00 UTC"
+    staged(empty_stage, blackout=windows_to_text([NIGHT]), activity="queued", activity_reason=reason, active_sync_id="held")
+    empty_stage.write(hold_a_sync, ())
+    async with empty_stage.open() as pilot:
+        app = pilot.app
+        assert isinstance(app, SyncTermApp)
+        await pilot.press("r")
+        await until(pilot, lambda: any("The sync that waited starts now." in toast for toast in toasts(app)), "it says so")
 
 
 async def add_syncs(database: Database, seeds: Any) -> None:
