@@ -71,7 +71,7 @@ class ConnectorActions(RowActions):
     async def sync_now(self, ids: Sequence[str]) -> None:
         """Queue syncs; asks where some are running already."""
         rows = await self._rows(ids)
-        busy = [row for row in rows if row.activity != Activity.IDLE]
+        busy = [row for row in rows if row.activity != Activity.IDLE and not _is_held(row)]
         if_running = IfRunning.LEAVE
         if busy:
             choice = await self._app.push_screen_wait(
@@ -89,7 +89,7 @@ class ConnectorActions(RowActions):
                 return
             if_running = IfRunning(choice)
             if if_running is IfRunning.LEAVE:
-                ids = [row.id for row in rows if row.activity == Activity.IDLE]
+                ids = [row.id for row in rows if row not in busy]
                 if not ids:
                     return
         self._tell(
@@ -222,6 +222,13 @@ class ConnectorActions(RowActions):
     @staticmethod
     def _subject(rows: Sequence[ConnectorRow]) -> str:
         return clean(rows[0].name) if len(rows) == 1 else f"{count(len(rows))} connectors"
+
+
+def _is_held(row: ConnectorRow) -> bool:
+    """Whether its queued sync waits for the end of a blackout window: asking for a sync starts that one."""
+    from syncterm.engine.blackout import BLACKOUT_REASON
+
+    return row.activity == Activity.QUEUED and (row.activity_reason or "").startswith(BLACKOUT_REASON)
 
 
 async def _connector_rows(engine: Engine, ids: Sequence[str]) -> Mapping[str, ConnectorRow]:
