@@ -22,7 +22,7 @@ from syncterm.engine.connector_setup import anchor_of, schedule_of
 from syncterm.engine.drafts import ConnectorDraft
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.identifiers import new_id
-from syncterm.engine.model import Actor, PausedBy, Schedule, StreamConfig, SyncMode
+from syncterm.engine.model import Actor, LogLevel, PausedBy, Schedule, StreamConfig, SyncMode
 from syncterm.engine.schedule import next_fire, spread_offset
 from syncterm.engine.store.tables import CHANGE_SEQUENCE, connectors, destinations, sources, streams
 from syncterm.engine.stream_defaults import ABLE, EndAbilities
@@ -57,6 +57,10 @@ _COLUMNS = (
 _DUE_COLUMNS = ("anchor_at", "offset_ms", "next_fire_at", "due_since")
 _SELECTED_AT = _COLUMNS.index("selected")
 _SCHEDULE_AT = _COLUMNS.index("schedule_kind")
+_REFILTERED = (
+    "Stream {}: its row filter changed. It holds for what is read from now on; records before the cursor, and those that are in the"
+    " destination, change with a historical re-sync."
+)
 _SHOWN_COLUMNS = tuple(name for name in _COLUMNS if name not in ("position", "selected"))
 
 
@@ -137,7 +141,7 @@ async def write_connector(
             await lifecycle.ask_to_cancel(connection, f"{actor.name} (paused)", connector_id, now)
     other_source = existing is not None and existing.source_id is not None and existing.source_id != draft.source_id
     anchor = values["anchor_at"] if "anchor_at" in values or existing is None else anchor_of(existing)
-    await _write_streams(connection, written, draft.streams, anchor, other_source=other_source)
+    await _write_streams(connection, written, draft.streams, anchor, now, other_source=other_source)
     await settle_stream_schedules(connection, connector_id, now)
     return written
 
@@ -242,6 +246,7 @@ async def _write_streams(
     written: WrittenConnector,
     wanted: Sequence[StreamConfig],
     anchor: datetime,
+    now: datetime,
     *,
     other_source: bool,
 ) -> None:
@@ -249,6 +254,7 @@ async def _write_streams(
     known = await _known_streams(connection, written.id)
     added: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
+    refiltered: list[str] = []
     position = -1
     for number, stream in enumerate(wanted):
         if number % PIECE == PIECE - 1:
@@ -262,11 +268,15 @@ async def _write_streams(
         values |= _own_schedule(written.id, stream, row, present, anchor)
         values["resync_requested"] = present is not None and (other_source or present.needs_resync(stream))
         _note_stream(written, stream.name, present.set_up if present is not None else None, row)
+        if present is not None and not values["resync_requested"] and present.goes_on_with_another_filter(stream):
+            refiltered.append(stream.name)
         (added if present is None else changed).append(values)
     for piece in _pieces(added):
         await connection.execute(_INSERT, [{"connector": written.id, **values} for values in piece])
     for piece in _pieces(changed):
         await connection.execute(_UPDATE, [{"connector": written.id, **values} for values in piece])
+    for names in _pieces(refiltered):
+        await lifecycle.add_log(connection, written.id, None, [(now, LogLevel.WARNING, _REFILTERED.format(repr(n))) for n in names])
     if other_source:
         forget = {"schema": None, "schema_fingerprint": None}
         await connection.execute(update(streams).where(streams.c.connector_id == written.id).values(**forget))
@@ -289,6 +299,11 @@ class _KnownStream:
     resync_requested: bool
     own_schedule: tuple[Any, ...]
     """In the order of `_DUE_COLUMNS`."""
+
+    def goes_on_with_another_filter(self, stream: StreamConfig) -> bool:
+        """Whether records that were passed or delivered already would be treated in another way now."""
+        changed = self.set_up[_COLUMNS.index("row_filter")] != stream.row_filter
+        return changed and self.cursor is not None and stream.sync_mode.incremental
 
     def needs_resync(self, stream: StreamConfig) -> bool:
         """Whether going on, or from the beginning, would leave out or repeat rows."""

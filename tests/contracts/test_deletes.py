@@ -113,6 +113,19 @@ def test_many_deletes_wait_for_approval(shop: SQLiteSourceHarness, table: Destin
     assert held(table, handling)[0] == sorted(numbered(300, 1000), key=repr)
 
 
+def test_the_handling_may_change(shop: SQLiteSourceHarness, table: DestinationHarness) -> None:
+    for first, handling, expected in (
+        (1, DeleteHandling.KEEP, (numbered(1, 20), [])),
+        (3, DeleteHandling.KEEP, (numbered(1, 20), [])),
+        (5, DeleteHandling.MARK, (numbered(5, 20), numbered(1, 4))),
+        (7, DeleteHandling.REMOVE, (numbered(7, 20), [])),
+        (8, DeleteHandling.MARK, (numbered(8, 20), numbered(7, 7))),
+    ):
+        shop.fill(numbered(first, 20))
+        sync(shop, table, UPSERT, delete_handling=handling)
+        assert held(table, handling) == (sorted(expected[0], key=repr), sorted(expected[1], key=repr))
+
+
 @pytest.mark.parametrize(
     ("before", "after", "deleted"),
     [

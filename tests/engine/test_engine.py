@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from syncterm.engine.authorisation import NEEDED_ROLES
 from syncterm.engine.model import Actor, Role
 from syncterm.engine.operation_results import IfRunning
-from syncterm.engine.store.tables import attempts, audit_events, connectors, failed_records, syncs
+from syncterm.engine.store.tables import attempts, audit_events, connectors, failed_records, log_lines, syncs
 from syncterm.engine.testing import READS, FakeClock
 from tests.engine.workbench import ADMINISTRATOR, Workbench, until, workbench
 
@@ -359,6 +359,9 @@ async def test_a_row_filter_leaves_records_out_and_the_sync_balances(tmp_path: P
         assert (counts.read, counts.written, counts.filtered, counts.balanced) == (1000, 190, 810, True)
         assert (await bench.sync("c")).streams[0].counts.written == 0
         await bench.apply(filtered.replace("id <= 100", "idd <= 100"))
+        async with bench.engine.database.read() as connection:
+            said = (await connection.execute(select(log_lines.c.message).where(log_lines.c.sync_id.is_(None)))).scalars().all()
+        assert [text for text in said if "Stream 'events': its row filter changed" in text]
         gone = await bench.sync("c")
         assert (gone.row.outcome, gone.row.error_class) == ("failed", "schema")
         assert "Did you mean id?" in (gone.row.error_message or "")
