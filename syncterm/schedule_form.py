@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from textwrap import wrap
+from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from syncterm.engine.blackout import Start, starts
@@ -24,7 +25,9 @@ from syncterm.engine.schedule import (
     time_zone,
 )
 from syncterm.text import Glyphs, clean, width
-from syncterm.widgets.lines import Line
+
+if TYPE_CHECKING:
+    from syncterm.widgets.lines import Line
 
 NEXT_STARTS = 5
 """Fire times that are shown."""
