@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,13 +23,14 @@ from syncterm.account import account_name
 from syncterm.engine.errors import ConfigError, SynctermError
 from syncterm.engine.host import EngineHost
 from syncterm.engine.model import Actor, Role
+from syncterm.engine.operation_results import OperationResult
 from syncterm.engine.workspace import Workspace
 from syncterm.output import EXIT_FAILED, EXIT_NOT_FOUND, fail, print_json, print_line, print_table, say
 from syncterm.text import ago, byte_size, count, duration, until
 
 if TYPE_CHECKING:
     from syncterm.engine.document_plan import Plan
-    from syncterm.engine.queries import ConnectorRow
+    from syncterm.engine.queries import ConnectorRow, SchemaChangeRow
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 
@@ -273,15 +274,63 @@ def cancel(workspace: Workspace, sync_id: str) -> None:
 
 @cli.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--reject", is_flag=True, help="Keep the approved schema instead.")
+@click.option("--always", is_flag=True, help="Let the policy apply such changes by itself from now on.")
+@click.option("--dry-run", is_flag=True, help="Only show what waits.")
+@as_json
 @click.pass_obj
-def approve(workspace: Workspace, names: tuple[str, ...]) -> None:
-    """Approve the schema changes that connectors wait for."""
+def approve(workspace: Workspace, names: tuple[str, ...], reject: bool, always: bool, dry_run: bool, json_: bool) -> None:
+    """Show the schema changes that connectors wait for, and approve them as shown."""
+    if reject and always:
+        raise ConfigError("--reject and --always exclude each other.", remedy="Leave one out.")
+    shown: list[tuple[str, Sequence[SchemaChangeRow]]] = []
+    results: list[OperationResult] = []
     with opened(workspace) as host:
-        ids = [connector_id(host, name) for name in names]
-        results = host.call_and_wait(lambda engine: engine.operations.approve_schema(actor(), ids))
-    for result in results:
-        say(f"{result.name}: {result.message}")
+        for connector in [connector_id(host, name) for name in names]:
+            results += decide_schema(host, connector, shown, reject=reject, always=always, dry_run=dry_run)
+    if json_:
+        print_json({"changes": [change for _, changes in shown for change in changes], "results": results})
+    else:
+        for name, changes in shown:
+            print_schema_changes(name, changes)
+        for result in results:
+            say(f"{result.name}: {result.message}")
     sys.exit(0 if all(result.done for result in results) else EXIT_FAILED)
+
+
+def decide_schema(
+    host: EngineHost,
+    connector: str,
+    shown: list[tuple[str, Sequence[SchemaChangeRow]]],
+    *,
+    reject: bool,
+    always: bool,
+    dry_run: bool,
+) -> Sequence[OperationResult]:
+    """Add what waits for a connector to `shown`, and decide on exactly that."""
+    detail = host.call_and_wait(lambda engine: engine.queries.connector(connector))
+    name = detail.row.name if detail is not None else connector
+    found = host.call_and_wait(lambda engine: engine.queries.schema_changes(connector, limit=0))
+    ids = [change.id for change in found]
+    shown.append((name, found))
+    if dry_run:
+        return ()
+    if not ids:
+        return (OperationResult(connector, name, False, "No schema change waits."),)
+    if reject:
+        return host.call_and_wait(lambda engine: engine.operations.reject_schema_changes(actor(), ids))
+    return host.call_and_wait(lambda engine: engine.operations.approve_schema_changes(actor(), ids, always=always))
+
+
+def print_schema_changes(name: str, changes: Sequence[SchemaChangeRow]) -> None:
+    """A line a stream, and two lines for each thing that changed in it."""
+    from syncterm.engine.schema_difference import CLASS_WORDS
+
+    for change in changes:
+        print_line(f"{name}: {change.stream} ({'stops the connector' if change.blocking else 'waits, syncs go on'})")
+        for entry in change.entries:
+            print_line(f"  {entry.sign} {entry.title} [{CLASS_WORDS[entry.change_class] if entry.used else 'not used'}]")
+            print_line(f"      {entry.effect}")
 
 
 @cli.command()

@@ -120,7 +120,7 @@ def draw_line(line: ReviewLine, marked: bool, cells: int, now: datetime, symbols
     word, glyph, style = STATES[change.state]
     mark = symbols.mark if marked else " "
     if change.waits:
-        said = ("stops the connector" if change.blocking else "waits; syncs go on without") + f", found {ago(change.found_at, now)}"
+        said = ("stops the connector" if change.blocking else "waits, syncs go on") + f", found {ago(change.found_at, now)}"
     else:
         by = f" by {clean(change.decided_by, limit=200)}" if change.decided_by else ""
         said = f"{word}{by}, {ago(change.decided_at or change.found_at, now)}"
