@@ -15,7 +15,7 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from syncterm.engine.errors import SynctermError
-from syncterm.engine.model import Role, StreamConfig
+from syncterm.engine.model import Actor, Role, StreamConfig
 from syncterm.engine.schema import StreamSchema
 from syncterm.engine.stream_defaults import Suggestion
 from syncterm.screens.menu import Choice, Menu
@@ -40,28 +40,29 @@ if TYPE_CHECKING:
 class ConnectorStreamReader:
     """Reads what the editor needs to know of a saved connector's streams."""
 
-    def __init__(self, dashboard: Dashboard, connector_id: str) -> None:
-        self._dashboard = dashboard
+    def __init__(self, host: EngineHost, connector_id: str) -> None:
+        self._host = host
         self._connector_id = connector_id
+        self.actor: Actor | None = None
         self.source_id: str | None = None
 
     async def columns(self, stream: str) -> StreamSchema | None:
-        return await self._dashboard.host.call(lambda engine: engine.queries.stream_schema(self._connector_id, stream))
+        return await self._host.call(lambda engine: engine.queries.stream_schema(self._connector_id, stream))
 
     async def suggestions(self) -> Mapping[str, Suggestion]:
         source_id = self.source_id
         if source_id is None:
             return {}
-        return await self._dashboard.host.call(lambda engine: engine.queries.stream_suggestions(source_id))
+        return await self._host.call(lambda engine: engine.queries.stream_suggestions(source_id))
 
     async def streams_with_column(self, text: str) -> Collection[str]:
-        return await self._dashboard.host.call(lambda engine: engine.queries.streams_with_column(self._connector_id, text))
+        return await self._host.call(lambda engine: engine.queries.streams_with_column(self._connector_id, text))
 
     async def check_cursor(self, stream: StreamConfig) -> tuple[str, ...]:
-        source_id, actor = self.source_id, self._dashboard.actor
-        if source_id is None:
+        source_id, actor = self.source_id, self.actor
+        if source_id is None or actor is None:
             return ()
-        return await self._dashboard.host.call(lambda engine: engine.operations.check_cursor(actor, source_id, stream))
+        return await self._host.call(lambda engine: engine.operations.check_cursor(actor, source_id, stream))
 
 
 class SchemaPane(Vertical):
@@ -86,12 +87,12 @@ class SchemaPane(Vertical):
         self._connector_id = connector_id
         self._glyphs = symbols
         self._change = Lines(id="schema-change")
+        self._reader = ConnectorStreamReader(host, connector_id)
+        self.editor = StreamEditor(self._reader, symbols, id="schema-editor")
         self._found: ConnectorStreams | None = None
         """What the store held at the last look."""
 
     def compose(self) -> ComposeResult:
-        self._reader = ConnectorStreamReader(self._dashboard, self._connector_id)
-        self.editor = StreamEditor(self._reader, self._glyphs, id="schema-editor")
         yield self._change
         yield self.editor
 
@@ -124,12 +125,14 @@ class SchemaPane(Vertical):
     async def show_schema(self, change: Sequence[Line], *, roomy: bool) -> None:
         """Look at the store's streams; edits stay. Above the tree stands what waits for approval."""
         self._change.show(change)
-        found = await self._host.call(lambda engine: engine.queries.connector_streams(self._connector_id))
-        if found is None:
-            return
         self.editor.roomy = roomy
         self.editor.locked = self._lock()
-        await self._take(found)
+        await self._look_again()
+
+    async def _look_again(self) -> None:
+        found = await self._host.call(lambda engine: engine.queries.connector_streams(self._connector_id))
+        if found is not None:
+            await self._take(found)
 
     def _lock(self) -> str:
         if self._dashboard.actor.role is not Role.VIEWER:
@@ -139,7 +142,7 @@ class SchemaPane(Vertical):
     async def _take(self, found: ConnectorStreams) -> None:
         editing, before = self.editor.editing, self._found
         self._found = found
-        self._reader.source_id = found.draft.source_id
+        self._reader.source_id, self._reader.actor = found.draft.source_id, self._dashboard.actor
         if editing is None:
             editing = self._dashboard.unsaved_edits.get(self._connector_id)
         if editing is None:
@@ -209,6 +212,7 @@ class SchemaPane(Vertical):
             saved = await self._host.call(lambda engine: engine.operations.save_connector(actor, draft))
         except SynctermError as error:
             self._dashboard.notify_error(error)
+            await self._look_again()  # it may have been changed meanwhile: the edits go on from what is there now
             return False
         editing.mark_saved(draft.streams)
         if self._found is not None:

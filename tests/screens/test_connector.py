@@ -202,7 +202,7 @@ async def test_a_connector_without_history_says_what_to_do_next(stage: Stage) ->
     fill(stage, write)
     async with opened(stage, size=(100, 30)) as pilot:
         assert "It has not run yet: press r to sync now." in shown(pilot)
-        assert "No stream has been selected." in shown(pilot)
+        assert "The streams of the source are not known yet." in shown(pilot)
         await pilot.press("right_square_bracket")
         await quiet(pilot)
         assert "No sync yet: press r to sync now." in shown(pilot)
@@ -355,9 +355,10 @@ async def test_five_thousand_streams_draw_no_more_than_the_window(stage: Stage) 
         await pilot.pause()
         assert "table_4999" in shown(pilot)
         assert 0 < len(drawn) <= 4 * tree.window_height
-        await pilot.press("asterisk", "slash", *"table_2500", "enter")
+        await pilot.press("slash", *"table_2500", "enter")
         await until(pilot, lambda: tree.place() == ("table_2500", None))
-        assert tree.row_count() == 15_000
+        await pilot.press("enter")
+        await until(pilot, lambda: tree.row_count() == 5_002)
 
 
 async def test_the_history_loads_older_syncs_as_one_moves(stage: Stage) -> None:
