@@ -99,10 +99,10 @@ class Dialog(ModalScreen[Result]):
     }
     """
 
-    def __init__(self, title: str, choices: Sequence[Choice], glyphs: Glyphs, *, text: str = "", hint: str = "") -> None:
+    def __init__(self, title: str, choices: Sequence[Choice], glyphs: Glyphs, *, text: str | Content = "", hint: str = "") -> None:
         super().__init__()
         self._title = clean(title, limit=500)
-        self._text = clean(text, limit=2000, newlines=True)
+        self._text = text if isinstance(text, Content) else Content(clean(text, limit=2000, newlines=True))
         self._hint = hint
         self._choices = list(choices)
         self._glyphs = glyphs
@@ -112,7 +112,7 @@ class Dialog(ModalScreen[Result]):
     def compose(self) -> ComposeResult:
         with Vertical():
             if self._text:
-                yield Static(Content(self._text), classes="-text")
+                yield Static(self._text, classes="-text")
             yield ChoiceList(*(Option(self._line(choice), id=choice.id) for choice in self._choices), compact=True)
 
     def on_mount(self) -> None:
@@ -162,7 +162,7 @@ class Menu(Dialog[str | None]):
         choices: Sequence[Choice],
         glyphs: Glyphs,
         *,
-        text: str = "",
+        text: str | Content = "",
         hint: str = "",
         on_highlight: Callable[[str], None] | None = None,
     ) -> None:

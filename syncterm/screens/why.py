@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from textual.content import Content
+
 from syncterm.actions import ACTIONS, keys_of
 from syncterm.engine.model import EndpointKind
 from syncterm.engine.queries.troubleshooting import Troubles
 from syncterm.engine.troubleshooting import Finding, Mend
 from syncterm.screens.menu import Choice, Menu
-from syncterm.text import clean
+from syncterm.text import Glyphs, clean
 
 if TYPE_CHECKING:
     from syncterm.screens.dashboard import Dashboard
@@ -40,13 +42,17 @@ _WORDINGS: Mapping[Mend, _Wording] = {
 }
 
 
-def why_text(findings: Sequence[Finding]) -> str:
+def why_text(findings: Sequence[Finding], symbols: Glyphs) -> Content:
     """What the panel says: each finding with its cause and what to do."""
-    return "\n\n".join(_finding_text(finding) for finding in findings)
+    return Content("\n\n").join(_finding_text(finding, symbols) for finding in findings)
 
 
-def _finding_text(finding: Finding) -> str:
-    return "\n".join((finding.title, clean(finding.cause, limit=CAUSE_LIMIT), finding.remedy))
+def _finding_text(finding: Finding, symbols: Glyphs) -> Content:
+    return Content.assemble(
+        (f"{symbols.warning} {finding.title}\n", "bold $text-warning"),
+        (f"{clean(finding.cause, limit=CAUSE_LIMIT)}\n", "$foreground"),
+        (f"{symbols.arrow} {finding.remedy}", "$text-muted"),
+    )
 
 
 def why_choices(findings: Sequence[Finding], keymap: Mapping[str, str]) -> list[Choice]:
@@ -69,10 +75,10 @@ async def show_why(dashboard: Dashboard, connector_id: str) -> None:
     troubles = await dashboard.attempt(lambda engine: engine.queries.troubles(connector_id))
     if troubles is None:
         return
-    text = why_text(troubles.findings)
-    if not text:
+    text = why_text(troubles.findings, dashboard.glyphs)
+    if not troubles.findings:
         detail = await dashboard.attempt(lambda engine: engine.queries.connector(connector_id))
-        text = f"Nothing is wrong.\n{detail.why if detail is not None else ''}"
+        text = Content(clean(f"Nothing is wrong. {detail.why if detail is not None else ''}", limit=2000))
     close = Choice("close", "Close", "n")
     choices = [*why_choices(troubles.findings, dashboard.settings.keymap), close]
     chosen = await dashboard.push_screen_wait(Menu(f"Why: {troubles.name}", choices, dashboard.glyphs, text=text))
