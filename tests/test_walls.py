@@ -15,7 +15,18 @@ PACKAGE = Path(syncterm.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 STREAM_EDITING = ("stream_editing", "stream_problems", "stream_consequences")
 LAYERS = {
-    "screens": {"engine", "screens", "widgets", "text", "actions", "settings", "themes", "setup_form", "schedule_form", *STREAM_EDITING},
+    "screens": {
+        "engine",
+        "screens",
+        "widgets",
+        "text",
+        "actions",
+        "settings",
+        "themes",
+        "setup_form",
+        "schedule_form",
+        *STREAM_EDITING,
+    },
     "widgets": {
         "widgets",
         "text",
