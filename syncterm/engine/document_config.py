@@ -120,10 +120,12 @@ def _config_error(error: ValidationError, adapter: type[Adapter], node: Node) ->
         remedy = ""
         if fault["type"] == "extra_forbidden":
             message, remedy = "There is no such key here", suggest(str(fault["loc"][-1]), _keys(adapter.Config))
-        faults.append((place, message, remedy))
-    first, message, remedy = faults[0]
-    others = "".join(f" {show_path(place.path)}: {text}." for place, text, _ in faults[1:10])
-    return first.error(f"{message}.{others}", remedy=remedy)
+        refused = fault["loc"] == (_PATH_KEY,) and fault["type"] == "value_error"
+        faults.append((place, message.removeprefix("Value error, "), remedy, refused))
+    first, message, remedy, refused = faults[0]
+    others = "".join(f" {show_path(place.path)}: {text}." for place, text, *_ in faults[1:10])
+    kind = DocumentFault.REFUSED_PATH if refused else DocumentFault.SCHEMA_ERROR
+    return first.error(f"{message}.{others}", remedy=remedy, fault=kind)
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
