@@ -60,7 +60,7 @@ class StreamEditor(Vertical):
         Binding("K", "setting('primary_key')", "Primary key", show=False, id="schema.primary_key"),
         Binding("I", "setting('cursor_field')", "Cursor of incremental modes", show=False, id="schema.cursor"),
         Binding("X", "setting('cast')", "Cast the column", show=False, id="schema.cast"),
-        Binding("W", "setting('row_filter')", "Row filter (where …)", show=False, id="schema.row_filter"),
+        Binding("L", "setting('row_filter')", "Row filter: limit the records", show=False, id="schema.row_filter"),
         Binding("u", "undo", "Undo the last edit", show=False, id="schema.undo"),
         Binding("Y,ctrl+y", "redo", "Redo it", show=False, id="schema.redo"),
         Binding("slash", "search", "Search streams, columns and types", show=False, id="schema.search"),

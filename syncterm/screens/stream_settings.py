@@ -108,7 +108,7 @@ class StreamSettings:
             Choice("primary_key", "Primary key", "K", key),
             Choice("cursor_field", "Cursor", "I", cursor),
             Choice("cast", "Cast", "X", self._cast_text(column) if column is not None else "", reason=no_cast),
-            Choice("row_filter", "Row filter", "W", config.row_filter or "none"),
+            Choice("row_filter", "Row filter", "L", config.row_filter or "none"),
             Choice("delete_handling", "Deleted records", "d", DELETE_NAMES[config.delete_handling]),
             Choice("look_back", "Look-back", "l", look_back, reason="" if upsert else "Only incremental upsert looks back."),
             Choice("include_null_cursor", "Records without cursor", "0", null_cursor),

@@ -201,7 +201,11 @@ class StreamLines:
         parts = [self._clean(column.name), f"discovered as {column.type}"]
         if column.native:
             parts.append(f"native {self._clean(column.native)}")
-        parts.append(f"arrives as {self._clean(cast)}, a cast" if cast is not None else f"arrives as {column.type}")
+        config = editing.config(name)
+        if editing.column_selected(name, column.name) or column.name in (*config.primary_key, config.cursor_field):
+            parts.append(f"arrives as {self._clean(cast)}, a cast" if cast is not None else f"arrives as {column.type}")
+        else:
+            parts.append("left out")
         parts.append("may be empty" if column.nullable else "never empty")
         return parts
 

@@ -230,7 +230,7 @@ async def test_a_row_filter_is_checked_as_it_is_typed(stage: Stage) -> None:
     standard(stage)
     async with opened(stage, size=(120, 40)) as pilot:
         await go(pilot, "orders")
-        await pilot.press("W")
+        await pilot.press("L")
         await until(pilot, lambda: isinstance(pilot.app.screen, LineDialog))
         await pilot.press(*"total >")
         await until(pilot, lambda: "✗" in shown(pilot))
@@ -241,7 +241,7 @@ async def test_a_row_filter_is_checked_as_it_is_typed(stage: Stage) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: editing(pilot).config("orders").row_filter == "total > 100")
         assert "filter total > 100" in foot(pilot)
-        await pilot.press("W")
+        await pilot.press("L")
         await until(pilot, lambda: isinstance(pilot.app.screen, LineDialog))
         await pilot.press("x", "escape")
         await quiet(pilot)
@@ -417,7 +417,7 @@ async def test_viewers_and_read_only_dashboards_look_only(stage: Stage) -> None:
     standard(stage)
     async with opened(stage, read_only=True) as pilot:
         await go(pilot, "orders", "state")
-        for key in ("space", "asterisk", "i", "M", "K", "I", "X", "W", "u", "Y", "ctrl+s"):
+        for key in ("space", "asterisk", "i", "M", "K", "I", "X", "L", "u", "Y", "ctrl+s"):
             await pilot.press(key)
         await quiet(pilot)
         assert isinstance(pilot.app.screen, ConnectorScreen)
@@ -567,7 +567,7 @@ def test_picture_of_a_row_filter_that_is_wrong(stage: Stage, snap_compare: Calla
 
         await show(pilot)
         await go(pilot, "orders")
-        await pilot.press("W")
+        await pilot.press("L")
         await until(pilot, lambda: isinstance(pilot.app.screen, LineDialog))
         await pilot.press(*"totals > 100")
         await until(pilot, lambda: "✗" in shown(pilot))
