@@ -187,12 +187,12 @@ class EndpointForm(ModalScreen[Saved | None]):
         uses, version = self.subject.in_use, self.subject.draft.version
         if not uses:
             return
-        who = "1 connector uses" if uses == 1 else f"{uses:,} connectors use"
         if self.kind is EndpointKind.SOURCE:
-            stay = "It stays" if uses == 1 else "They stay"
-            text = f"{who} it. {stay} on version {version} until refreshed; a new password is used at once."
+            stay = "1 connector stays" if uses == 1 else f"{uses:,} connectors stay"
+            text = f"{stay} on version {version} until refreshed; new secrets apply at once."
         else:
-            text = f"{who} it, and what you change from the next sync on."
+            use = "1 connector uses" if uses == 1 else f"{uses:,} connectors use"
+            text = f"{use} what you change from the next sync on."
         self.query_one("#notice", Static).update(Content(text))
         self.add_class("-notice")
 
@@ -343,6 +343,7 @@ class EndpointForm(ModalScreen[Saved | None]):
         self.add_class("-tested")
         self.steps.ends[0].name = draft.name
         self.steps.begin()
+        self.say("")
         self._show_running()
         self._test(self._number, draft)
 
@@ -380,13 +381,12 @@ class EndpointForm(ModalScreen[Saved | None]):
         """Let the buttons say what they do now."""
         running = self.steps.running
         self.query_one("#test", Button).disabled = running
-        self.query_one("#cancel", Button).label = Content.assemble(
-            "Cancel the test" if running else "Cancel", (" esc", "bold $primary")
-        )
+        self.query_one("#cancel", Button).label = Content.assemble("Stop" if running else "Cancel", (" esc", "bold $primary"))
 
     def _go_to(self, field: FormField | None) -> None:
         if field is not None:
-            self.view.focus_field(field)
+            # After the pane of the test has taken its place.
+            self.call_after_refresh(self.view.focus_field, field)
 
     # --- Saving
 

@@ -195,9 +195,9 @@ class FilePicker(ModalScreen[str | None]):
     def on_mount(self) -> None:
         box = self.query_one(Vertical)
         box.border_title = Content(self._title)
-        hints = ["enter opens" if not self._files else "enter opens or takes", "f4 hidden", "esc leaves"]
+        hints = ["enter opens" if not self._files else "enter opens or takes", "f4 hidden", "esc"]
         if self._new or self._folders:
-            hints.insert(1, "f2 takes the path typed")
+            hints.insert(1, "f2 takes the path")
         box.border_subtitle = Content(f" {self._glyphs.separator} ".join(hints))
         self.line.focus()
         self._look()

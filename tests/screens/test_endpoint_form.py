@@ -378,7 +378,14 @@ async def test_editing_shows_what_is_there_marks_what_changed_and_says_who_uses_
     set_config(stage, {"host": "db1", "database": "shop", "user": "etl", "password": SECRET})
     async with edit_form(stage, connector_id("pg-main")) as visit:
         text = shown(visit)
-        for part in ("Sources", "pg-main", "Edit", "db1", "shop", "connectors use it. They stay on version 1 until refreshed"):
+        for part in (
+            "Sources",
+            "pg-main",
+            "Edit",
+            "db1",
+            "shop",
+            "connectors stay on version 1 until refreshed; new secrets",
+        ):
             assert part in text, part
         await visit.to("Host")
         await visit.press("end", "0")

@@ -17,7 +17,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
 
-from syncterm.text import clean
+from syncterm.text import clean, clip
 
 LONGEST = 16 * 1024
 """Characters taken; what is longer is refused."""
@@ -77,7 +77,8 @@ class ExactInput(Input):
         self._on_paste_text = on_paste_text
         """May take what is pasted before it is inserted; says whether it did."""
         self._ascii = ascii
-        super().__init__(value, placeholder=hint(placeholder), select_on_focus=False, compact=True, id=id)
+        self._hint = clean(placeholder, limit=500)
+        super().__init__(value, select_on_focus=False, compact=True, id=id)
         self.cursor_blink = False
 
     def post_message(self, message: Message) -> bool:
@@ -91,6 +92,16 @@ class ExactInput(Input):
         return super().post_message(message)
 
     # --- Showing
+
+    def hint(self, text: str) -> None:
+        """Say this while the line is empty."""
+        self._hint = clean(text, limit=500)
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        # Cut here: Input would wrap it and show its first words only.
+        room = max(0, self.content_size.width - 1)
+        self.placeholder = clip(self._hint, room, "..." if self._ascii else "…")
 
     def shown(self) -> str:
         """What is drawn: one sign for each character of the value."""
@@ -212,11 +223,6 @@ class UrlInput(ExactInput):
 
     def action_copy(self) -> None:
         """As `action_cut`."""
-
-
-def hint(text: str) -> str:
-    """A text as it may stand in an empty line: cleaned, and in one piece, since Input would wrap it and show its first words."""
-    return clean(text, limit=500).replace(" ", "\u00a0")
 
 
 def visible(text: str, ascii: bool = False) -> str:  # noqa: A002

@@ -23,7 +23,7 @@ from syncterm.setup_form.references import about_reference, is_reference
 from syncterm.setup_form.values import Faults
 from syncterm.text import Glyphs, clean
 from syncterm.widgets.form.choosers import Chooser
-from syncterm.widgets.form.exact_input import LONGEST, ExactInput, SecretInput, UrlInput, hint
+from syncterm.widgets.form.exact_input import LONGEST, ExactInput, SecretInput, UrlInput
 from syncterm.widgets.form.field_row import FieldRow, editor_of, entered
 
 NAME_HELP = "What this is called here. Empty: the name that is suggested."
@@ -166,7 +166,7 @@ class FormView(VerticalScroll):
             heading.display = any(self.rows[each.id].display for each in self.form.fields if each.group == group)
         editor = self.name_row.editor
         assert isinstance(editor, ExactInput)
-        editor.placeholder = hint(self._suggest_name())
+        editor.hint(self._suggest_name())
         self.name_row.show_label(changed=not self._is_new and editor.value != self._begin_name)
         fault = self._name_fault(self.entered_name) if self._all_faults or self._name_touched or editor.value else ""
         self.name_row.show_fault(fault)
@@ -313,6 +313,12 @@ class FormView(VerticalScroll):
     def focus_field(self, field: FormField) -> None:
         """Go to the field of a form, where something is said about it."""
         self.focus_row(self.rows[field.id], quietly=True)
+
+    def on_resize(self) -> None:
+        """Keep the field that has the focus in sight."""
+        row = next((row for row in self._rows() if row.editor.has_focus), None)
+        if row is not None:
+            self.call_after_refresh(row.scroll_visible, animate=False)
 
     def action_go(self, step: int) -> None:
         rows = self._rows()
