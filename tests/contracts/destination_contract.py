@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from syncterm.engine.destinations.base import STATE_TABLE, Load
+from syncterm.engine.deletes import DELETED_AT, DeletePlan
+from syncterm.engine.destinations.base import STATE_TABLE, Load, LoadTarget
 from syncterm.engine.errors import CancelledSyncError, ConfigError, SchemaChangedError, StaleEpochError, SynctermError
-from syncterm.engine.model import Action, SyncMode
-from tests.contracts.destination_harness import DestinationHarness
+from syncterm.engine.model import Action, DeleteHandling, SyncMode
+from tests.contracts.destination_harness import DestinationHarness, comparable
 from tests.contracts.loads import FIELDS, batch, fields, load, target
 from tests.samples import SAMPLES
 
@@ -21,6 +24,20 @@ OLD = [(1, "one", 1), (2, "two", 2)]
 NEW = [(2, "zwei", 5), (3, "drei", 6)]
 HOSTILE = [case["s"] for case in json.loads((SAMPLES / "hostile_names.json").read_text("utf-8"))["cases"] if case["s"] is not None]
 MODES = [pytest.param(mode, id=mode.value) for mode in SyncMode]
+
+
+NOTICED_AT = datetime(2025, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
+
+
+def _deleting(handling: DeleteHandling, **changes: Any) -> LoadTarget:
+    """An upsert that deletes."""
+    columns = {"fields": (*FIELDS, DELETED_AT)} if handling is DeleteHandling.MARK else {}
+    return target(SyncMode.INCREMENTAL_UPSERT, deletes=DeletePlan(handling, NOTICED_AT), **{**columns, **changes})
+
+
+def _rows(rows: list[tuple[Any, ...]], to: LoadTarget) -> pa.RecordBatch:
+    """Rows of FIELDS as the target has them: not marked."""
+    return batch([(*row, *[None] * (len(to.fields) - len(FIELDS))) for row in rows], to.fields)
 
 
 class DestinationContract:
@@ -415,6 +432,77 @@ class DestinationContract:
         after = harness.everything()
         assert {name: after.get(name) for name in canary} == canary
         assert len(after) == len(canary) + len(accepted)
+
+    # deletes
+
+    @pytest.fixture
+    def deleting(self, harness: DestinationHarness) -> DestinationHarness:
+        """The destination, where it can delete single records."""
+        if not harness.make().capabilities.deletes:
+            pytest.skip("this destination cannot delete single records")
+        return harness
+
+    @pytest.mark.parametrize("table", ["orders", "keys", "target", "rows", "records"])
+    @pytest.mark.parametrize("handling", [DeleteHandling.MARK, DeleteHandling.REMOVE])
+    def test_records_whose_keys_are_not_listed_are_deleted(
+        self, deleting: DestinationHarness, handling: DeleteHandling, table: str
+    ) -> None:
+        to = _deleting(handling, table=table)
+        everything = [(number, f"row {number}", number) for number in range(1, 6)]
+        load(deleting.make(), to, _rows(everything, to))
+        running = deleting.make().open(to)
+        running.write(iter([_rows([(6, "six", 6)], to)]))
+        running.write_keys(iter([batch([(3,), (1,)], FIELDS[:1]), batch([(3,), (6,), (99,)], FIELDS[:1])]))
+        assert deleting.rows(table, FIELDS) == everything  # readers see nothing before the commit
+        result = running.commit("6")
+        assert (result.written, result.deleted, result.withheld) == (1, 3, 0)
+        listed = [everything[0], everything[2], (6, "six", 6)]
+        if handling is DeleteHandling.REMOVE:
+            assert deleting.rows(table, FIELDS) == listed
+            return
+        rows = deleting.rows(table, to.fields) or []
+        assert [row[:3] for row in rows if row[3] is None] == listed
+        assert {row[3] for row in rows} == {None, *comparable(batch([(NOTICED_AT,)], (DELETED_AT,)).column(0))}
+
+    def test_nothing_is_deleted_without_a_commit_or_a_whole_listing(self, deleting: DestinationHarness) -> None:
+        to = _deleting(DeleteHandling.REMOVE)
+        load(deleting.make(), to, batch(OLD))
+        aborted = deleting.make().open(to)
+        aborted.write(iter([batch(NEW)]))
+        aborted.write_keys(iter([batch([(3,)], FIELDS[:1])]))
+        aborted.abort()
+        assert deleting.rows("orders", FIELDS) == OLD
+        partly = deleting.make().open(to)
+        partly.write(iter([batch(NEW)]))
+        partly.write_keys(iter([batch([(3,)], FIELDS[:1])]))
+        partly.forget_keys()
+        assert partly.commit("6").deleted == 0
+        assert deleting.rows("orders", FIELDS) == [OLD[0], *NEW]
+
+    def test_an_older_engine_deletes_nothing(self, deleting: DestinationHarness) -> None:
+        to = _deleting(DeleteHandling.REMOVE)
+        load(deleting.make(), to, batch(OLD))
+        older = deleting.make().open(to)
+        older.write(iter([batch(NEW[:0])]))
+        older.write_keys(iter([batch([], FIELDS[:1])]))
+        deleting.make().open(_deleting(DeleteHandling.REMOVE, epoch=2)).abort()
+        with pytest.raises(StaleEpochError):
+            older.commit("6")
+        assert deleting.rows("orders", FIELDS) == OLD
+
+    def test_hostile_keys_are_told_apart(self, deleting: DestinationHarness) -> None:
+        columns = fields(**{'a "key".\n;--': "text"}, seen="int64")
+        to = _deleting(DeleteHandling.REMOVE, fields=columns, primary_key=(columns[0].name,), cursor_field="seen")
+        texts = [text for text in dict.fromkeys(HOSTILE) if text.encode("utf-8", "ignore").decode() == text]
+        load(deleting.make(), to, batch([(text, 1) for text in texts], columns))
+        stored = {row[0] for row in deleting.rows("orders", columns) or []}
+        assert len(stored) > len(texts) / 2
+        kept = set(texts[::2])
+        running = deleting.make().open(replace(to, deletes=DeletePlan(DeleteHandling.REMOVE, NOTICED_AT, len(texts))))
+        running.write(iter([batch([], columns)]))
+        running.write_keys(iter([batch([(text,) for text in texts[::2]], columns[:1])]))
+        running.commit("1")
+        assert {row[0] for row in deleting.rows("orders", columns) or []} == stored & kept
 
     def test_hostile_column_names(self, harness: DestinationHarness) -> None:
         """As for tables; all that is there afterwards are the tables that were asked for."""

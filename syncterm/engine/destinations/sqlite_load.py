@@ -71,7 +71,7 @@ class SQLiteLoad(Load):
             SchemaChangedError: a column's type does not fit.
         """
         target = self.target
-        columns = self.connection.execute("select name, type from pragma_table_info(?)", (self.name,)).fetchall()
+        columns = self.connection.execute("select name, type from pragma_table_info(?, 'main')", (self.name,)).fetchall()
         self.existing = {fold(name): (name, declared) for name, declared in columns}
         described = f"Table {quote(self.name)}"
         states = read_state(self.connection)
@@ -211,7 +211,7 @@ class SQLiteLoad(Load):
             for key, field in delivered.items():
                 if key not in self.existing:
                     connection.execute(f"alter table {table} add column {quote(field.name)} {declared_type(field.type)}")
-        present = [name for (name,) in connection.execute("select name from pragma_table_info(?)", (self.name,))]
+        present = [name for (name,) in connection.execute("select name from pragma_table_info(?, 'main')", (self.name,))]
         names = [field.name for field in fields]
         into = table if present == names else f"{table} ({', '.join(map(quote, names))})"
         rows = f"insert into {into} select * from {_STAGE}"
@@ -261,7 +261,7 @@ class SQLiteLoad(Load):
     def _drop_key_index(self, *, unless: tuple[str, ...]) -> None:
         """Drop the index on the key, unless it is on just these columns."""
         index = KEY_INDEX_PREFIX + self.name
-        columns = [fold(name) for (name,) in self.connection.execute("select name from pragma_index_info(?)", (index,))]
+        columns = [fold(name) for (name,) in self.connection.execute("select name from pragma_index_info(?, 'main')", (index,))]
         if columns and columns != [fold(name) for name in unless]:
             self.connection.execute(f"drop index main.{quote(index)}")
 
