@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Row, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncterm.engine import lifecycle
+from syncterm.engine import lifecycle, schema_history
 from syncterm.engine.blackout import windows_to_text
 from syncterm.engine.connector_rules import check, incompleteness
 from syncterm.engine.connector_setup import anchor_of, schedule_of
@@ -143,6 +143,8 @@ async def write_connector(
     anchor = values["anchor_at"] if "anchor_at" in values or existing is None else anchor_of(existing)
     await _write_streams(connection, written, draft.streams, anchor, now, other_source=other_source)
     await settle_stream_schedules(connection, connector_id, now)
+    if existing is not None:
+        await schema_history.reconsider(connection, connector_id)
     return written
 
 
@@ -278,7 +280,7 @@ async def _write_streams(
     for names in _pieces(refiltered):
         await lifecycle.add_log(connection, written.id, None, [(now, LogLevel.WARNING, _REFILTERED.format(repr(n))) for n in names])
     if other_source:
-        forget = {"schema": None, "schema_fingerprint": None}
+        forget = {"schema": None, "schema_fingerprint": None, "kept_types": None}
         await connection.execute(update(streams).where(streams.c.connector_id == written.id).values(**forget))
     left = [name for name, stream in known.items() if stream.set_up[_SELECTED_AT] or other_source]
     for names in _pieces(left):

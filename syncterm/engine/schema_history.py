@@ -15,7 +15,7 @@ from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine import lifecycle
-from syncterm.engine.connector_setup import StreamSetup, kept_to_text
+from syncterm.engine.connector_setup import StreamSetup, kept_of, kept_to_text, stream_of
 from syncterm.engine.model import ChangeState, SchemaPolicy
 from syncterm.engine.schema import StreamSchema, fingerprint
 from syncterm.engine.schema_change import Settlement, settle
@@ -218,6 +218,30 @@ async def note_blocking(connection: AsyncConnection, connector_id: str) -> None:
     present = (await connection.execute(select(connectors.c.schema_change).where(connectors.c.id == connector_id))).scalar()
     if text != present:
         await lifecycle.touch(connection, connector_id, {"schema_change": text})
+
+
+async def reconsider(connection: AsyncConnection, connector_id: str) -> None:
+    """After the set-up was saved: look at the changes that stop the connector again, without the source; they may not any more."""
+    policy_text = (await connection.execute(select(connectors.c.schema_policy).where(connectors.c.id == connector_id))).scalar_one()
+    open_ = await open_changes(connection, connector_id)
+    for name, change in open_.items():
+        if is_offer(change.entries):
+            continue
+        of_stream = (streams.c.connector_id == connector_id, streams.c.name == name, streams.c.selected)
+        row = (await connection.execute(select(streams).where(*of_stream))).first()
+        if row is None or row.schema is None:
+            await supersede(connection, [change.id])
+            continue
+        text = (await connection.execute(select(schema_changes.c.schema).where(schema_changes.c.id == change.id))).scalar()
+        setup = StreamSetup(stream_of(row), StreamSchema.from_text(row.schema), row.resync_requested, kept_of(row.kept_types))
+        found = StreamSchema.from_text(text) if text is not None else None
+        settlement = settle_stream(setup, found, SchemaPolicy(policy_text), change)
+        if settlement.waiting:
+            await _refresh(connection, change, settlement, change.entries if settlement.rejected else settlement.waiting)
+        else:  # the next sync applies it
+            await supersede(connection, [change.id])
+    if open_:
+        await note_blocking(connection, connector_id)
 
 
 async def table_made_anew(connection: AsyncConnection, connector_id: str, stream: str, schema: StreamSchema) -> None:

@@ -8,13 +8,14 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from syncterm.engine.model import Actor, ChangeState, LogLevel, Role
+from syncterm.engine.model import Actor, ChangeState, LogLevel, Role, SchemaPolicy, SyncMode
 from syncterm.engine.queries import SchemaChangeRow, SyncDetail
 from tests.engine.workbench import ADMINISTRATOR, Workbench, until, workbench
 from tests.servers.postgres import PostgresDatabase
@@ -375,6 +376,23 @@ async def test_an_approved_removal_of_a_selected_column_adapts_the_set_up(
         await one.approve()
         assert (await one.sync()).row.outcome == "success"
         assert one.rows("id, note") == [(1, "one"), (2, "two"), (3, None)]
+
+
+async def test_an_adapted_set_up_goes_on_without_the_column(tmp_path: Path, postgres_database: PostgresDatabase) -> None:
+    postgres_database.execute(TABLE)
+    async with connected(tmp_path, postgres_database) as one:
+        postgres_database.execute("ALTER TABLE orders DROP updated; INSERT INTO orders VALUES (3, 'three', 30)")
+        assert (await one.sync()).row.outcome == "failed"
+        assert (await one.approve()).startswith("refused")
+        assert await one.status() == "Incomplete"
+        draft = await one.bench.engine.queries.connector_draft(await one.bench.id_of("c"))
+        assert draft is not None
+        whole = replace(draft.streams[0], sync_mode=SyncMode.REPLACE, cursor_field=None, schema_policy=SchemaPolicy.APPLY_ALL)
+        await one.bench.engine.operations.save_connector(ADMINISTRATOR, replace(draft, streams=(whole,)))
+        assert await one.status() == "Broken"  # by its last sync; nothing waits any more
+        assert (await one.sync()).row.outcome == "success"
+        assert [row[0] for row in one.rows()] == [1, 2, 3]
+        assert await one.status() == "Active"
 
 
 async def test_one_stream_gone_is_taken_out_and_the_others_go_on(tmp_path: Path, postgres_database: PostgresDatabase) -> None:
