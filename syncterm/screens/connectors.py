@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 NOTHING_YET = (
     "No connectors yet.",
     "",
-    "Press  a  to add one: source, streams, destination, schedule, step by step.",
+    "Press  a  to add one: source, streams, destination, schedule.",
     "Or run  syncterm demo  to look round with sample data,",
     "or  syncterm apply FILE  to set up connectors from a file.",
 )

@@ -153,7 +153,7 @@ def test_details_say_what_mends_it() -> None:
         last_error_message="password \x1b[31mrefused " * 20,
     )
     text = details(row, LOOK, 40).plain
-    assert "renew them" in " ".join(text.split())
+    assert "W says more" in " ".join(text.split())
     assert "\x1b" not in text
     assert all(len(line) <= 40 for line in text.splitlines())
 

@@ -38,7 +38,6 @@ async def test_the_help_shows_the_keys_as_configured(stage: Stage) -> None:
 async def test_what_does_not_apply_is_marked(stage: Stage) -> None:
     async with stage.open() as pilot:
         enabled = {entry.title: entry.enabled for entry in entries(pilot.app.screen, ascii=False)}
-        assert not enabled[ACTIONS["edit"].title]
         assert not enabled[ACTIONS["undo"].title]
         assert enabled[ACTIONS["sync_now"].title]
 

@@ -11,7 +11,6 @@ from textual.events import Click, MouseDown, MouseUp
 from syncterm.actions import ACTIONS, CONNECTOR_MENU, Group, Scope, bindings, in_scope, key_label
 from syncterm.app import ExitReason, SyncTermApp
 from syncterm.engine.model import Activity
-from syncterm.screens.acting import NO_FORM
 from syncterm.screens.catalog_pane import CatalogPane
 from syncterm.screens.connector import ConnectorScreen
 from syncterm.screens.connector_rows import SORTS, STATUS_ORDER
@@ -79,7 +78,7 @@ def test_every_entry_of_the_registry_has_its_method_where_it_lives() -> None:
         Scope.ENDPOINTS: EndpointsScreen,
         Scope.ENDPOINT: EndpointScreen,
     }
-    never = {Scope.CONNECTORS: {"edit"}, Scope.CONNECTOR: {"edit"}, Scope.ENDPOINTS: {"sync_now"}}
+    never = {Scope.ENDPOINTS: {"sync_now"}}
     for spec in ACTIONS.values():
         for scope in spec.scopes:
             has = hasattr(owners[scope], f"action_{spec.id}")
@@ -321,10 +320,10 @@ async def test_details_pane(stage: Stage) -> None:
         await pilot.pause()
         shown = "\n".join(picture(screen.dashboard))
         assert "password authentication" in shown
-        assert "renew them" in shown
+        assert "W says more" in shown
         await pilot.press("escape")
         await pilot.pause()
-        assert "renew them" not in "\n".join(picture(screen.dashboard))
+        assert "W says more" not in "\n".join(picture(screen.dashboard))
 
 
 async def test_the_header_can_be_hidden_and_stays_so(stage: Stage, tmp_path: Path) -> None:
@@ -539,7 +538,7 @@ async def test_undo_says_why_it_does_nothing(stage: Stage) -> None:
         assert "Nothing was deleted" in toasts(screen_of(pilot.app).dashboard)[0]
 
 
-async def test_menu_has_the_six_actions_each_with_its_key(stage: Stage) -> None:
+async def test_the_menu_has_its_actions_each_with_its_key(stage: Stage) -> None:
     async with stage.open() as pilot:
         screen = screen_of(pilot.app)
         screen.table.move_to(connector_id("crm-contacts"))
@@ -547,7 +546,7 @@ async def test_menu_has_the_six_actions_each_with_its_key(stage: Stage) -> None:
         menu = pilot.app.screen
         assert isinstance(menu, Menu)
         assert [choice.id for choice in menu._choices] == list(CONNECTOR_MENU)
-        assert [choice.key for choice in menu._choices] == ["t", "r", "e", "H", "c", "D"]
+        assert [choice.key for choice in menu._choices] == ["t", "r", "e", "H", "c", "A", "D"]
         assert menu._choices[0].title == "Pause"
         await pilot.press("t")
         await until(pilot, lambda: screen.records[connector_id("crm-contacts")].status == "Paused")
@@ -566,12 +565,17 @@ async def test_menu_opens_by_right_click_on_the_row(stage: Stage) -> None:
         assert menu._choices[0].title == "Resume"
 
 
-async def test_edit_is_shown_dim_with_its_reason(stage: Stage) -> None:
+async def test_edit_and_add_open_the_set_up(stage: Stage) -> None:
+    from syncterm.screens.wizard.screen import WizardScreen
+
     async with stage.open() as pilot:
         screen = screen_of(pilot.app)
-        await pilot.press("e")
-        await pilot.pause()
-        assert toasts(screen.dashboard) == [NO_FORM]
+        screen.table.move_to(connector_id("crm-contacts"))
+        for key in ("e", "a"):
+            await pilot.press(key)
+            await until(pilot, lambda: isinstance(pilot.app.screen, WizardScreen))
+            await pilot.press("escape")
+            await until(pilot, lambda: pilot.app.screen is screen)
 
 
 # --- Copy and export
