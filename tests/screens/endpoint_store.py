@@ -102,7 +102,12 @@ def stream(name: str, *columns: tuple[str, str]) -> StreamSchema:
 CATALOG = (
     stream("public.customers", ("id", "int64"), ("email", "text"), ("updated_at", "timestamptz")),
     stream(
-        "public.invoices", ("id", "int64"), ("customer_id", "int64"), ("total", "float64"), ("paid", "boolean"), ("at", "timestamptz")
+        "public.invoices",
+        ("id", "int64"),
+        ("customer_id", "int64"),
+        ("total", "float64"),
+        ("paid", "boolean"),
+        ("at", "timestamptz"),
     ),
     stream("public.payments", ("id", "int64"), ("invoice_id", "int64"), ("at", "timestamptz")),
 )
