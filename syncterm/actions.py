@@ -192,6 +192,16 @@ _SPECS = (
         argument=Argument.CONNECTOR,
     ),
     ActionSpec(
+        "refresh_source",
+        "V",
+        "Refresh source",
+        "Let connectors use the present version of their source, after showing what differs; of a source all its connectors.",
+        Group.ACTION,
+        BOTH | {Scope.ENDPOINT},
+        role=Role.USER,
+        argument=Argument.CONNECTOR,
+    ),
+    ActionSpec(
         "historical_resync",
         "H",
         "Historical re-sync",

@@ -31,6 +31,9 @@ class ActingScreen(MenuScreen):
     def action_edit_schedule(self) -> None:
         self._start("edit_schedule")
 
+    def action_refresh_source(self) -> None:
+        self._start("refresh_source")
+
     def action_why(self) -> None:
         self._start("why")
 

@@ -20,7 +20,7 @@ from textual.widgets import ContentSwitcher
 from syncterm.actions import ACTIONS, Scope, bindings, key_label, keys_of
 from syncterm.engine.model import Activity, Outcome
 from syncterm.screens.acting import ActingScreen
-from syncterm.screens.connector_picture import Picture, flow_picture, head_lines, read_picture, waiting_lines
+from syncterm.screens.connector_picture import Picture, flow_picture, head_lines, read_picture, version_lines, waiting_lines
 from syncterm.screens.connector_summary import (
     WHY_LINES,
     WHY_LINES_HIGH,
@@ -212,6 +212,7 @@ class ConnectorScreen(ActingScreen):
         if current == "schema" and full:
             cells, symbols = self.size.width, self.dashboard.glyphs
             changes = change_lines(picture.detail, cells, symbols) or waiting_lines(picture.waiting, cells, symbols)
+            changes = (*changes, *version_lines(picture.detail, cells, symbols))
             await self._schema.show_schema(changes, roomy=not self._is_low or self.has_class("-zoomed"))
         elif current == "history":
             progress = (row.progress_records or 0, row.progress_bytes or 0) if row.activity == Activity.RUNNING else None

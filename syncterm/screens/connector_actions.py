@@ -15,13 +15,16 @@ from syncterm.engine.model import Activity
 from syncterm.engine.operation_results import IfRunning
 from syncterm.screens.menu import Choice, Menu
 from syncterm.screens.row_actions import RowActions
-from syncterm.text import NOTHING, clean, count, duration
+from syncterm.text import NOTHING, Glyphs, clean, count, duration
 
 if TYPE_CHECKING:
+    from syncterm.engine.drafts import ConfigDifference
     from syncterm.engine.engine import Engine
     from syncterm.engine.queries import ConnectorQuery, ConnectorRow
 
 ROWS_AT_ONCE = 500
+DIFFERENCES_SHOWN = 8
+"""Settings of a source that a question lists."""
 
 
 class ConnectorActions(RowActions):
@@ -58,6 +61,27 @@ class ConnectorActions(RowActions):
         row = await self._only(ids)
         if row is not None:
             await show_why(self._app, row.id)
+
+    async def refresh_source(self, ids: Sequence[str]) -> None:
+        """Let connectors use the present version of their source, after showing what differs."""
+        differing: dict[str, tuple[ConfigDifference, ...]] = {}
+        rows = await self._rows(ids)
+        for row in rows:
+            found = await self._call(partial(_version_difference, connector_id=row.id))
+            if found:
+                differing[row.id] = found
+        behind = [row for row in rows if row.id in differing]
+        if not behind:
+            which = "It is" if len(rows) == 1 else "They are all"
+            self._app.notify(f"{which} on the present version of the source already.")
+            return
+        lines = list(dict.fromkeys(difference_text(one, self._app.glyphs) for found in differing.values() for one in found))
+        more = [f"and {count(len(lines) - DIFFERENCES_SHOWN)} more differences"] if len(lines) > DIFFERENCES_SHOWN else []
+        consequences = [*lines[:DIFFERENCES_SHOWN], *more, "Used from the next sync on."]
+        if await self._confirm("Refresh", behind, consequences, dangerous=False):
+            targets = [row.id for row in behind]
+            results = await self._call(lambda engine: engine.operations.refresh_source(self._app.actor, targets))
+            self._tell("Refresh source", results)
 
     async def _only(self, ids: Sequence[str]) -> ConnectorRow | None:
         """The one connector that is meant; None, and a word about it, where there are several or it is gone."""
@@ -229,6 +253,15 @@ def _is_held(row: ConnectorRow) -> bool:
     from syncterm.engine.blackout import BLACKOUT_REASON
 
     return row.activity == Activity.QUEUED and (row.activity_reason or "").startswith(BLACKOUT_REASON)
+
+
+def difference_text(difference: ConfigDifference, symbols: Glyphs) -> str:
+    """One setting of the source: what the connector applied, and what it is now."""
+    return clean(f"{difference.title}: {difference.applied} {symbols.arrow} {difference.present}", limit=200)
+
+
+async def _version_difference(engine: Engine, connector_id: str) -> tuple[ConfigDifference, ...]:
+    return await engine.queries.version_difference(connector_id)
 
 
 async def _connector_rows(engine: Engine, ids: Sequence[str]) -> Mapping[str, ConnectorRow]:

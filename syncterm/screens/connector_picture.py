@@ -115,6 +115,17 @@ def head_lines(picture: Picture, row: ConnectorRow, cells: int, most: int, now: 
     )
 
 
+def version_lines(detail: ConnectorDetail, cells: int, symbols: Glyphs) -> tuple[Line, ...]:
+    """Says, above the schema, that the source was edited since the connector applied it; nothing where it was not."""
+    source, applied = detail.source, detail.source_version
+    if source is None or applied in (None, source.version):
+        return ()
+    text = (
+        f" {symbols.warning} The source is at version {source.version}; this connector stays on {applied}. V shows the difference."
+    )
+    return (((fit(text, cells, ellipsis=symbols.ellipsis), "$text-warning"),),)
+
+
 def waiting_lines(waiting: int, cells: int, symbols: Glyphs) -> tuple[Line, ...]:
     """Says, above the schema, that changes wait that do not stop the connector; nothing where none do."""
     if not waiting:

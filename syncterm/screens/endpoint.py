@@ -400,9 +400,18 @@ class EndpointScreen(EndpointActingScreen):
             return self.reason_against_undo()
         if action in ROW_ACTIONS and self.detail is None:
             return f"The {self.kind} is still being read."
+        if action == "refresh_source" and not (self.detail is not None and any(use.outdated for use in self.detail.uses)):
+            if self.kind is EndpointKind.DESTINATION:
+                return "Connectors use a destination's present set-up at once."
+            return "All its connectors are on the present version."
         if action == "check" and self.detail is not None and self.detail.row.incomplete_reason:
             return f"There is nothing to test yet: {self.detail.row.incomplete_reason}."
         return ""
+
+    def action_refresh_source(self) -> None:
+        users = tuple(use.connector_id for use in self.detail.uses if use.outdated) if self.detail is not None else ()
+        actions = self.dashboard.connector_actions
+        actions.start(actions.refresh_source(users))
 
     def action_yank(self) -> None:
         actions = self.dashboard.endpoint_actions
