@@ -129,7 +129,7 @@ def review_rows(wizard: ConnectorWizard, finishes: Sequence[Finish], glyphs: Gly
     if wizard.problems_of(Step.REVIEW):
         section("name", "Name", wizard.name or "not named", Step.REVIEW)
     rows.append(ReviewRow("", ()))
-    dry = "" if wizard.streams is not None and wizard.streams.selected_count else "no stream is selected"
+    dry = "" if wizard.draft().streams else "no stream is selected"
     for finish in (Finish("dry_run", "v", "Dry run", "the first records of a stream, as they would arrive", dry), *finishes):
         dim = "dim" if finish.reason else ""
         detail = clip(clean(finish.reason or finish.detail), max(10, cells - KEY - 8 - len(finish.title)), glyphs.ellipsis)
@@ -148,16 +148,13 @@ def _type(end: object) -> str:
 
 
 def _streams(wizard: ConnectorWizard) -> str:
-    editing = wizard.streams
-    if editing is None:
-        saved = wizard.draft().streams
-        return f"{count(len(saved))} selected" if saved else "none"
-    names = [stream.name for stream in editing.streams()]
+    names = [stream.name for stream in wizard.draft().streams]
     if not names:
         return "none"
     if len(names) <= NAMES:
         return ", ".join(names)
-    return f"{', '.join(names[:NAMES])} and {count(len(names) - NAMES)} more of {count(len(editing.entries))}"
+    total = f" of {count(len(wizard.streams.entries))}" if wizard.streams is not None else ""
+    return f"{', '.join(names[:NAMES])} and {count(len(names) - NAMES)} more{total}"
 
 
 def _schedule_more(wizard: ConnectorWizard) -> str:
