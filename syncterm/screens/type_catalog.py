@@ -115,6 +115,8 @@ class TypeCatalog(ModalScreen[str | None]):
         self._types: tuple[CatalogType, ...] | None = None
         """None until they are loaded."""
         self._shown: list[CatalogType] = []
+        self._searched = ""
+        """What the list was searched for: keys may be faster than the list."""
 
     @property
     def _glyphs(self) -> Glyphs:
@@ -150,12 +152,11 @@ class TypeCatalog(ModalScreen[str | None]):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        if self._types is not None:
-            self._show()
+        self._catch_up()
 
     def _show(self) -> None:
         assert self._types is not None
-        text = self.query_one(Input).value
+        text = self._searched = self.query_one(Input).value
         self._shown = matching(self._types, text)
         choices = self.query_one(OptionList)
         cells = min(100, self.app.size.width * 92 // 100) - 7
@@ -171,7 +172,13 @@ class TypeCatalog(ModalScreen[str | None]):
 
     # --- Actions
 
+    def _catch_up(self) -> None:
+        """Search for what is typed now."""
+        if self._types is not None and self._searched != self.query_one(Input).value:
+            self._show()
+
     def action_move(self, step: int) -> None:
+        self._catch_up()
         choices = self.query_one(OptionList)
         (choices.action_cursor_down if step > 0 else choices.action_cursor_up)()
 
@@ -181,6 +188,7 @@ class TypeCatalog(ModalScreen[str | None]):
             self.action_move(step)
 
     def action_choose(self) -> None:
+        self._catch_up()
         index = self.query_one(OptionList).highlighted
         if index is None or index >= len(self._shown):
             return

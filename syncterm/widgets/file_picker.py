@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -182,6 +183,8 @@ class FilePicker(ModalScreen[str | None]):
         inside = bool(path) and not name
         self._begin = os.path.join(folder, "" if inside else name) if path else os.path.join(str(Path.cwd()), "")  # noqa: PTH118
         self._listing = Listing("")
+        self._listed: str | None = None
+        """The line that the list is of: keys may be faster than folders."""
         self._hidden = False
         self._typed_once = False
         """Until something is typed, the name at the end of the first path narrows nothing: it is only gone to."""
@@ -240,6 +243,7 @@ class FilePicker(ModalScreen[str | None]):
             found = (THIS_FOLDER, *found)
             cursor = cursor + 1 if name else min(1, len(found) - 1)
         self.entries.show_entries(found, cursor)
+        self._listed = text
         if listing.problem:
             self._say(listing.problem, problem=True)
         elif not found:
@@ -269,10 +273,19 @@ class FilePicker(ModalScreen[str | None]):
 
     def action_choose(self) -> None:
         """Open the folder under the cursor, or take the file."""
+        self.run_worker(self._when_listed(self._choose), group="take", exclusive=True, exit_on_error=False)
+
+    async def _when_listed(self, action: Callable[[], None]) -> None:
+        """Do it once the list is that of the line."""
+        if self._listed != self.line.value:
+            await self._list(self.line.value)
+        action()
+
+    def _choose(self) -> None:
         entry = self.entries.current
         folder, _ = split_path(self.line.value)
         if entry is None:
-            self.action_take()
+            self.call_later(self.action_take)
         elif entry is THIS_FOLDER:
             self.dismiss(folder)
         elif entry.is_folder:
@@ -300,6 +313,9 @@ class FilePicker(ModalScreen[str | None]):
 
     def action_complete(self) -> None:
         """Put the name under the cursor into the line."""
+        self.run_worker(self._when_listed(self._complete), group="take", exclusive=True, exit_on_error=False)
+
+    def _complete(self) -> None:
         entry = self.entries.current
         if entry is not None and entry is not THIS_FOLDER:
             folder, _ = split_path(self.line.value)
@@ -314,7 +330,7 @@ class FilePicker(ModalScreen[str | None]):
     def _clicked(self, event: EntryList.Clicked) -> None:
         event.stop()
         self.entries.cursor = event.index
-        self.action_choose()
+        self._choose()
 
     def action_cancel(self) -> None:
         self.dismiss(None)

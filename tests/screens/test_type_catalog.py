@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from syncterm.engine.adapter_catalog import CatalogType, catalog_types
 from syncterm.engine.adapters import DESTINATIONS_GROUP, SOURCES_GROUP
@@ -82,6 +83,18 @@ async def test_choosing_by_keys(stage: Stage) -> None:
         assert any("No module named" in toast for toast in toasts(visit.app))
         await visit.press("ctrl+u", "down", "up", "pagedown", "pageup", "enter")
         await until(visit.pilot, lambda: isinstance(visit.app.screen, EndpointForm))
+
+
+async def test_keys_that_come_faster_than_the_list(stage: Stage) -> None:
+    async with catalog(stage) as visit:
+        await visit.pilot.press("p", "o", "s", "t")  # no pause: as a paste, or a slow line, brings them
+        screen = visit.app.screen
+        assert isinstance(screen, TypeCatalog)
+        with screen.prevent(Input.Changed):
+            screen.query_one(Input).value = "files"
+        await visit.press("enter")
+        await visit.until_form()
+        assert visit.form.subject.draft.type == "file"
 
 
 async def test_nothing_matches(stage: Stage) -> None:
