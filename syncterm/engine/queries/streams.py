@@ -12,11 +12,11 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine import source_catalog
-from syncterm.engine.connector_setup import stream_of
+from syncterm.engine.connector_setup import draft_of, stream_of
 from syncterm.engine.drafts import CatalogEntry, ConnectorDraft
 from syncterm.engine.model import StreamConfig
 from syncterm.engine.queries.rows import StreamRow
-from syncterm.engine.queries.set_up import connector_draft, source_streams
+from syncterm.engine.queries.set_up import source_streams
 from syncterm.engine.schema import StreamSchema
 from syncterm.engine.store.tables import catalog_streams, connectors, streams
 from syncterm.engine.stream_defaults import Suggestion, suggest_from_document
@@ -24,7 +24,8 @@ from syncterm.engine.stream_defaults import Suggestion, suggest_from_document
 PIECE = 200
 """Rows that become objects between two turns of the loop: a few milliseconds."""
 
-_columns = [column for column in streams.c if column.name not in ("schema", "schema_fingerprint")]
+_UNREAD = ("schema", "schema_fingerprint", "anchor_at", "offset_ms", "next_fire_at", "due_since")
+_columns = [column for column in streams.c if column.name not in _UNREAD]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +50,15 @@ class ConnectorStreams:
 
 async def connector_streams(connection: AsyncConnection, connector_id: str) -> ConnectorStreams | None:
     """See `Queries.connector_streams`."""
-    draft = await connector_draft(connection, connector_id)
-    if draft is None:
+    statement = select(connectors).where(connectors.c.id == connector_id, connectors.c.deleted_at.is_(None))
+    row = (await connection.execute(statement)).first()
+    if row is None:
         return None
-    statement = (
-        select(*_columns).where(streams.c.connector_id == connector_id, streams.c.selected.is_(False)).order_by(streams.c.position)
-    )
-    unselected: list[StreamConfig] = []
-    for piece in (await connection.execute(statement)).partitions(PIECE):
-        unselected += map(stream_of, piece)
-        await asyncio.sleep(0)
-    remembered = select(streams.c.name, streams.c.cursor, streams.c.resync_requested).where(
-        streams.c.connector_id == connector_id, streams.c.cursor.is_not(None) | streams.c.resync_requested
-    )
-    cursors: dict[str, str] = {}
-    resyncs: set[str] = set()
-    for name, cursor, resync in await connection.execute(remembered):
-        if resync:
-            resyncs.add(name)
-        if cursor is not None and (value := json.loads(cursor)["value"]) is not None:
-            cursors[name] = value
+    rows = await stream_rows(connection, connector_id)
+    draft = draft_of(row, [stream.config for stream in rows if stream.selected])
+    unselected = [stream.config for stream in rows if not stream.selected]
+    cursors = {stream.config.name: stream.cursor for stream in rows if stream.cursor is not None}
+    resyncs = frozenset(stream.config.name for stream in rows if stream.resync_requested)
     entries = await source_streams(connection, draft.source_id) if draft.source_id is not None else ()
     in_catalog = select(catalog_streams.c.name).where(catalog_streams.c.source_id == draft.source_id)
     others = select(streams.c.name, func.json_array_length(streams.c.schema, "$.fields")).where(
@@ -78,7 +68,7 @@ async def connector_streams(connection: AsyncConnection, connector_id: str) -> C
     of_catalog = select(func.group_concat(catalog_streams.c.fingerprint)).where(catalog_streams.c.source_id == draft.source_id)
     fingerprint = f"{(await connection.execute(of_streams)).scalar()} {(await connection.execute(of_catalog)).scalar()}"
     applied = tuple(CatalogEntry(name, columns) for name, columns in await connection.execute(others))
-    return ConnectorStreams(draft, tuple(unselected), entries, applied, cursors, frozenset(resyncs), fingerprint)
+    return ConnectorStreams(draft, tuple(unselected), entries, applied, cursors, resyncs, fingerprint)
 
 
 async def stream_rows(connection: AsyncConnection, connector_id: str) -> tuple[StreamRow, ...]:
