@@ -118,6 +118,8 @@ class CursorFilter:
         self._delivered: Counter[str] = Counter(cursor.hashes if cursor else {})
         self._highest: Any = None
         self._hashes: Counter[str] = Counter()
+        self._columns: tuple[str, ...] | None = None
+        """The columns of the records seen."""
         self.beyond = 0
         """Records beyond the window seen so far: changed since the sync began, or in the future."""
 
@@ -184,6 +186,7 @@ class CursorFilter:
 
         if not batch.num_rows:
             return batch, 0
+        self._columns = tuple(batch.schema.names)
         index = batch.schema.get_field_index(self.field.name)
         unchanged = 0
         if self._low is not None and self._delivered:
@@ -191,7 +194,7 @@ class CursorFilter:
             if pc.any(at_low).as_py():
                 positions = pc.indices_nonzero(at_low).to_pylist()
                 keep = [True] * batch.num_rows
-                for position, digest in zip(positions, row_hashes(batch.filter(at_low)), strict=True):
+                for position, digest in zip(positions, row_hashes(self._hashed(batch.filter(at_low))), strict=True):
                     if self._delivered[digest] > 0:
                         self._delivered[digest] -= 1
                         keep[position] = False
@@ -205,8 +208,15 @@ class CursorFilter:
             if self._highest is None or pc.greater(highest, self._highest).as_py():
                 self._highest, self._hashes = highest, Counter()
             if pc.equal(highest, self._highest).as_py():
-                self._hashes.update(row_hashes(batch.filter(pc.equal(values, highest))))
+                newest = batch.filter(pc.equal(values, highest))
+                at_low_still = self._low is not None and pc.equal(highest, self._low).as_py()
+                self._hashes.update(row_hashes(self._hashed(newest) if at_low_still else newest))
         return batch, unchanged
+
+    def _hashed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The columns that the hashes of the cursor before are of, where all of them are there still; else all columns."""
+        columns = self._before.columns if self._before is not None else None
+        return batch.select(list(columns)) if columns and set(columns) <= set(batch.schema.names) else batch
 
     def _reject_null(self, row: dict[str, Any]) -> RejectedRecord:
         return RejectedRecord(
@@ -232,5 +242,7 @@ class CursorFilter:
                 # The look-back delivered late records, nothing at or above the cursor.
                 return before
             if pc.equal(value, self._low).as_py():
-                return replace(before, hashes=Counter(before.hashes) + hashes)
-        return Cursor(text, dict(hashes), self.field.name)
+                if before.columns is None or self._columns is None or set(before.columns) <= set(self._columns):
+                    return replace(before, hashes=Counter(before.hashes) + hashes)
+                return Cursor(text, dict(hashes), self.field.name, self._columns)  # of other columns: the earlier ones say nothing
+        return Cursor(text, dict(hashes), self.field.name, self._columns)

@@ -244,17 +244,22 @@ class Cursor:
     """Hash of a row's content → how many such rows have been delivered, for rows whose cursor equals `value`."""
     column: str | None = None
     """The column that `value` is of; None where that was not noted."""
+    columns: tuple[str, ...] | None = None
+    """The columns that the hashes are of; None where that was not noted. Columns that come later do not make delivered rows new."""
 
     def to_text(self) -> str:
         document: dict[str, Any] = {"value": self.value, "hashes": dict(self.hashes)}
         if self.column is not None:
             document["column"] = self.column
+        if self.columns is not None:
+            document["columns"] = self.columns
         return json.dumps(document, separators=(",", ":"), sort_keys=True)
 
     @classmethod
     def from_text(cls, text: str) -> Cursor:
         document = json.loads(text)
-        return cls(document["value"], document["hashes"], document.get("column"))
+        columns = document.get("columns")
+        return cls(document["value"], document["hashes"], document.get("column"), tuple(columns) if columns is not None else None)
 
 
 @dataclass(frozen=True, slots=True)

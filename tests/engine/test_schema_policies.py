@@ -440,6 +440,18 @@ async def test_a_new_stream_is_not_offered_to_a_connector_that_picks_some(
         assert "New in the source" not in (detail.row.summary or "")
 
 
+async def test_an_added_column_repeats_no_record_at_the_cursor(tmp_path: Path, postgres_database: PostgresDatabase) -> None:
+    postgres_database.execute(TABLE)
+    appended = "{name: orders, sync_mode: incremental_append, cursor_field: updated}"
+    async with connected(tmp_path, postgres_database, "apply_all", streams=(appended,)) as one:
+        postgres_database.execute("ALTER TABLE orders ADD extra text DEFAULT 'x'")
+        assert (await one.sync()).row.counts.written == 0
+        postgres_database.execute("INSERT INTO orders VALUES (3, '2026-01-02', 'three', 30)")
+        assert (await one.sync()).row.counts.written == 1
+        assert (await one.sync()).row.counts.written == 0
+        assert [row[0] for row in one.rows()] == [1, 2, 3]
+
+
 # During a sync ------------------------------------------------------------------------------------------------------------------
 
 
