@@ -257,7 +257,7 @@ class StreamsStep(StepView):
             self._show()
 
     def action_select_stream(self) -> None:
-        self._editor.action_toggle()
+        self._editor.action_choose_row()
 
     def action_select_all(self) -> None:
         self._editor.action_toggle_all()
