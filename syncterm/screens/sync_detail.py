@@ -286,7 +286,6 @@ class SyncDetailScreen(DashboardScreen):
                 label = labelled(" ", "Error", "dim") if not index else ((" " * LABEL_CELLS, ""),)
                 lines.append((*label, (text, "$text-error" if row.outcome is Outcome.FAILED else "")))
             if row.outcome is Outcome.FAILED and row.error_class is not None:
-                # Its keys belong to the connector's screen.
                 lines.append(line("To do", remedy_of(row.error_class)))
         if row.cancel_requested_by:
             lines.append(line("Cancelled by", row.cancel_requested_by))

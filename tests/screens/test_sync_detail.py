@@ -93,7 +93,7 @@ async def test_a_failure_says_its_error_and_what_to_do(stage: Stage) -> None:
     async with opened(stage) as pilot:
         await open_sync(pilot, sync_id(36))
         text = shown(pilot)
-        for part in ("✗ Failed", "refused the credentials", "To do", "Renew the credentials", "No stream was begun."):
+        for part in ("✗ Failed", "refused the credentials", "To do", "Correct the credentials", "No stream was begun."):
             assert part in text, part
 
 
