@@ -20,6 +20,7 @@ def sync(
     rejected: list[RejectedRecord] | None = None,
     connector: str = "connector",
     approved_deletes: int = 0,
+    control: Control | None = None,
     **settings: Any,
 ) -> LoadedStream:
     """One sync of the source's stream, as the runner does it.
@@ -40,7 +41,7 @@ def sync(
         state = writer.state(connector, "").get(source.stream)
         task = StreamTask(connector, "sync", 1, "", stream, schema, full, state, approved_deletes=approved_deletes)
         hooks = StreamHooks(gathered.extend, lambda counts, cursor: None, lambda: True)
-        loaded = run_stream(reader, writer, task, Control(), hooks)
+        loaded = run_stream(reader, writer, task, control or Control(), hooks)
     finally:
         reader.close()
         writer.close()

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from syncterm.engine.control import Control
 from syncterm.engine.deletes import GUARD_RECORDS, GUARD_SHARE, refusal
-from syncterm.engine.errors import ConfigError, SourceUnavailableError
+from syncterm.engine.errors import CancelledSyncError, ConfigError, SourceUnavailableError
 from syncterm.engine.model import DeleteHandling, RejectedRecord, StreamConfig, SyncMode
 from syncterm.engine.sources.base import Source, SourceBatch
 from tests.contracts.destination_harness import DestinationHarness, DuckDBHarness, FileHarness, SQLiteHarness
@@ -196,7 +197,7 @@ def test_where_a_record_could_not_be_read_nothing_is_deleted(shop: SQLiteSourceH
 class Between:
     """A source that lets something happen between the reading of the records and the listing of the keys."""
 
-    def __init__(self, shop: SQLiteSourceHarness, act: Callable[[], None]) -> None:
+    def __init__(self, shop: SQLiteSourceHarness, act: Callable[[], object]) -> None:
         self._shop, self._act = shop, act
         self.stream = shop.stream
 
@@ -246,6 +247,17 @@ def test_a_listing_that_fails_commits_nothing(shop: SQLiteSourceHarness, table: 
     assert table.rows("orders", FIELDS) == BEFORE
     assert sync(shop, table, UPSERT, delete_handling=DeleteHandling.REMOVE).counts.deleted == 2
     assert table.rows("orders", FIELDS) == AFTER
+
+
+def test_a_sync_that_is_cancelled_while_it_lists_keys_commits_nothing(shop: SQLiteSourceHarness, table: DestinationHarness) -> None:
+    shop.fill(BEFORE)
+    sync(shop, table, UPSERT, delete_handling=DeleteHandling.REMOVE)
+    shop.fill(AFTER)
+    control = Control()
+    between: Any = Between(shop, lambda: control.stop(CancelledSyncError("enough")))
+    with pytest.raises(CancelledSyncError, match="enough|cancelled"):
+        sync(between, table, UPSERT, delete_handling=DeleteHandling.REMOVE, control=control)
+    assert table.rows("orders", FIELDS) == BEFORE
 
 
 def test_records_of_others_in_the_same_table_are_never_taken_for_deleted(
