@@ -255,7 +255,7 @@ def test_a_sync_that_is_cancelled_while_it_lists_keys_commits_nothing(shop: SQLi
     shop.fill(AFTER)
     control = Control()
     between: Any = Between(shop, lambda: control.stop(CancelledSyncError("enough")))
-    with pytest.raises(CancelledSyncError, match="enough|cancelled"):
+    with pytest.raises(CancelledSyncError, match=r"enough|cancelled"):
         sync(between, table, UPSERT, delete_handling=DeleteHandling.REMOVE, control=control)
     assert table.rows("orders", FIELDS) == BEFORE
 
