@@ -8,7 +8,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
@@ -24,7 +24,16 @@ from syncterm.engine.document_json import parse_json
 from syncterm.engine.document_plan import ChangeKind, ObjectKind, plan
 from syncterm.engine.document_tree import DocumentError, DocumentFault, show_path
 from syncterm.engine.document_yaml import dump_yaml, parse_yaml
-from syncterm.engine.model import MANUAL_SCHEDULE, Schedule, ScheduleKind, SchemaPolicy, StreamConfig, SyncMode
+from syncterm.engine.model import (
+    MANUAL_SCHEDULE,
+    BlackoutWindow,
+    DeleteHandling,
+    Schedule,
+    ScheduleKind,
+    SchemaPolicy,
+    StreamConfig,
+    SyncMode,
+)
 from tests.samples import SAMPLES
 
 BAD_CONFIGS = SAMPLES / "bad_configs"
@@ -386,6 +395,40 @@ def test_connectors_may_name_what_exists_already() -> None:
     assert fault_of(lambda: load_document(text)).path == ("connectors", "c", "source")
 
 
+def test_blackout_windows_and_what_streams_say_for_themselves() -> None:
+    text = ENDPOINTS + dedent("""
+        connectors:
+          c:
+            source: shop
+            destination: warehouse
+            blackout: [{days: [saturday, sunday], start: "22:00", end: "06:30", timezone: Europe/Berlin}]
+            streams:
+            - {name: a, sync_mode: replace, delete_handling: remove, schema_policy: pause, schedule: {kind: interval, every: 6h}}
+        """)
+    found = load_document(text).connectors["c"]
+    assert found.blackout == (BlackoutWindow(frozenset({5, 6}), time(22), time(6, 30), "Europe/Berlin"),)
+    (stream,) = found.streams
+    assert (stream.delete_handling, stream.schema_policy) == (DeleteHandling.REMOVE, SchemaPolicy.PAUSE)
+    assert stream.schedule == Schedule(ScheduleKind.INTERVAL, every=timedelta(hours=6))
+
+
+@pytest.mark.parametrize(
+    ("window", "reason"),
+    [
+        ('{days: [], start: "22:00", end: "06:00"}', "needs a day"),
+        ('{days: [caturday], start: "22:00", end: "06:00"}', "saturday"),
+        ('{days: [monday], start: "25:00", end: "06:00"}', "is not a time of day"),
+        ('{days: [monday], start: "22:00"}', "end is missing"),
+        ('{days: [monday], start: "22:00", end: "06:00", timezone: Mars/Base}', "is not a time zone"),
+    ],
+)
+def test_blackout_windows_that_are_none(window: str, reason: str) -> None:
+    connector = f"source: shop, destination: warehouse, blackout: [{window}], streams: []"
+    error = fault_of(lambda: load_document(f"{ENDPOINTS}\nconnectors: {{c: {{{connector}}}}}"))
+    assert error.path[:4] == ("connectors", "c", "blackout", 0)
+    assert reason in str(error)
+
+
 def check_mistake(text: str, path: str, line: int, reason: str) -> None:
     error = fault_of(lambda: load_document(text))
     assert error.fault is DocumentFault.SCHEMA_ERROR
@@ -601,7 +644,19 @@ def stream_configs(draw: st.DrawFn, name: str) -> StreamConfig:
         look_back=timedelta(seconds=draw(st.integers(1, 10**6)))
         if mode is SyncMode.INCREMENTAL_UPSERT and draw(st.booleans())
         else None,
+        delete_handling=draw(st.sampled_from(list(DeleteHandling))),
+        schema_policy=draw(st.none() | st.sampled_from(list(SchemaPolicy))),
+        schedule=draw(st.none() | schedules),
     )
+
+
+windows = st.builds(
+    BlackoutWindow,
+    st.frozensets(st.integers(0, 6), min_size=1, max_size=3),
+    st.builds(time, st.integers(0, 11), st.integers(0, 59)),
+    st.builds(time, st.integers(12, 23), st.integers(0, 59)),
+    st.sampled_from(["UTC", "Europe/Berlin"]),
+)
 
 
 @st.composite
@@ -627,6 +682,7 @@ def documents(draw: st.DrawFn) -> Document:
             paused=draw(st.none() | st.booleans()),
             schema_policy=draw(st.none() | st.sampled_from(list(SchemaPolicy))),
             catch_up=draw(st.none() | st.sampled_from(["once", "skip"])),
+            blackout=draw(st.none() | st.lists(windows, max_size=2).map(tuple)),
         )
         for name in draw(st.lists(names, max_size=2, unique=True))
     }

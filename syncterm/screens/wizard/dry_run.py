@@ -108,6 +108,7 @@ class DryRunScreen(ModalScreen[None]):
         #dry-run-state { height: auto; max-height: 8; background: $surface; margin-bottom: 1; }
         RecordTable { height: 1fr; }
     }
+    .-ascii DryRunScreen > Vertical { border: ascii $primary; }
     """
 
     def __init__(self, dashboard: Dashboard, draft: ConnectorDraft, stream: str) -> None:

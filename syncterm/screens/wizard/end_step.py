@@ -158,6 +158,11 @@ class EndStep(StepView):
     def choose(self, row: EndpointRow) -> None:
         """Take that one, and go on where nothing else is asked here."""
         self._take(row)
+        line = self.query_one(SearchLine)
+        if line.has_class("-shown"):
+            line.value = ""
+            line.remove_class("-shown")
+            self.ends.search("")
         self.ends.choose(row.id)
         self.post_message(self.Changed())
         self.after_choice()

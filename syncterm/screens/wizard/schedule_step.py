@@ -135,7 +135,7 @@ class ScheduleStep(StepView):
         """When the first syncs are, what holds them back, and which streams have a schedule of their own."""
         wizard, lines = self.wizard, list[Line]()
         if wizard.schedule.kind is ScheduleKind.INTERVAL and wizard.schedule.every is not None:
-            lines.append((("Its minute is its own, so that connectors of one interval do not start at once.", "dim"),))
+            lines.append((("Each connector has a minute of its own, so that not all start at once.", "dim"),))
         elif wizard.schedule.kind is ScheduleKind.CRON:
             try:
                 following = starts(wizard.schedule, now, FIRES, wizard.blackout, anchor=now, offset=timedelta())
