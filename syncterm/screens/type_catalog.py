@@ -64,12 +64,11 @@ class TypeCatalog(ModalScreen[str | None]):
 
     BINDING_GROUP_TITLE = "Catalog"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel", show=False, id="catalog.cancel", priority=True),
-        Binding("down,ctrl+n", "move(1)", "Down", show=False, id="catalog.down", priority=True),
-        Binding("up", "move(-1)", "Up", show=False, id="catalog.up", priority=True),
-        Binding("pagedown", "page(1)", "Page down", show=False, id="catalog.page_down", priority=True),
-        Binding("pageup", "page(-1)", "Page up", show=False, id="catalog.page_up", priority=True),
-        Binding("enter", "choose", "Choose", show=False, id="catalog.choose", priority=True),
+        Binding("escape", "cancel", "Cancel", show=False, id="catalog.cancel"),
+        Binding("down,ctrl+n", "move(1)", "Down", show=False, id="catalog.down"),
+        Binding("up", "move(-1)", "Up", show=False, id="catalog.up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="catalog.page_down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="catalog.page_up"),
     ]
 
     DEFAULT_CSS = """
@@ -170,7 +169,12 @@ class TypeCatalog(ModalScreen[str | None]):
                 Content(f"No {self.kind} type matches. Types of other packages appear here once they are installed.")
             )
 
-    # --- Actions
+    # --- Actions. No binding has priority: enter must come after the letters that were pressed before it.
+
+    @on(Input.Submitted)
+    def _entered(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_choose()
 
     def _catch_up(self) -> None:
         """Search for what is typed now."""

@@ -131,15 +131,14 @@ class FilePicker(ModalScreen[str | None]):
 
     BINDING_GROUP_TITLE = "File picker"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel", show=False, id="picker.cancel", priority=True),
-        Binding("down,ctrl+n", "move(1)", "Down", show=False, id="picker.down", priority=True),
-        Binding("up", "move(-1)", "Up", show=False, id="picker.up", priority=True),
-        Binding("pagedown", "page(1)", "Page down", show=False, id="picker.page_down", priority=True),
-        Binding("pageup", "page(-1)", "Page up", show=False, id="picker.page_up", priority=True),
-        Binding("enter", "choose", "Open or take", show=False, id="picker.choose", priority=True),
-        Binding("tab", "complete", "Complete", show=False, id="picker.complete", priority=True),
-        Binding("f4", "toggle_hidden", "Hidden files", show=False, id="picker.hidden", priority=True),
-        Binding("f2,ctrl+s", "take", "Take what is typed", show=False, id="picker.take", priority=True),
+        Binding("escape", "cancel", "Cancel", show=False, id="picker.cancel"),
+        Binding("down,ctrl+n", "move(1)", "Down", show=False, id="picker.down"),
+        Binding("up", "move(-1)", "Up", show=False, id="picker.up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="picker.page_down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="picker.page_up"),
+        Binding("tab", "complete", "Complete", show=False, id="picker.complete"),
+        Binding("f4", "toggle_hidden", "Hidden files", show=False, id="picker.hidden"),
+        Binding("f2,ctrl+s", "take", "Take what is typed", show=False, id="picker.take"),
     ]
 
     DEFAULT_CSS = """
@@ -258,7 +257,12 @@ class FilePicker(ModalScreen[str | None]):
         state.update(Content(text))
         state.set_class(problem, "-problem")
 
-    # --- Actions
+    # --- Actions. No binding has priority: enter must come after the letters that were pressed before it.
+
+    @on(ExactInput.Entered)
+    def _entered(self, event: ExactInput.Entered) -> None:
+        event.stop()
+        self.action_choose()
 
     def _write(self, path: str) -> None:
         self._typed_once = True

@@ -137,7 +137,7 @@ class FormView(VerticalScroll):
 
     def on_mount(self) -> None:
         self.refresh_fields()
-        self.name_row.editor.focus()
+        self.focus_row(self.name_row)
 
     # --- What is entered
 
@@ -307,7 +307,7 @@ class FormView(VerticalScroll):
     def focus_row(self, row: FieldRow, *, quietly: bool = False) -> None:
         """Go to a field; quietly: without telling its help, because something else is said."""
         self._quiet = row if quietly and not row.editor.has_focus else None
-        row.editor.focus()
+        self.screen.set_focus(row.editor, scroll_visible=False)  # at once: the next key may have been pressed already
         row.scroll_visible(animate=False)
 
     def focus_field(self, field: FormField) -> None:
