@@ -25,6 +25,7 @@ LAYERS = {
         "themes",
         "setup_form",
         "schedule_form",
+        "connector_wizard",
         *STREAM_EDITING,
     },
     "widgets": {
