@@ -19,7 +19,6 @@ from syncterm.engine.errors import ConfigError, SchemaChangedError
 from syncterm.engine.model import RejectedRecord, StreamConfig, Window
 from syncterm.engine.pipeline import planned_fields
 from syncterm.engine.redaction import redact
-from syncterm.engine.row_filter import RowFilterRun, filtered_fields, stream_filter
 from syncterm.engine.schema import Field, StreamSchema
 from syncterm.engine.sources.base import Source
 from syncterm.engine.store.database import Database
@@ -60,17 +59,12 @@ async def run_dry(database: Database, adapters: AdapterFactory, endpoint: Endpoi
 
 def _read(source: Source, control: Control, stream: StreamConfig, schema: StreamSchema, limit: int) -> DryRun:
     fields = planned_fields(stream, schema)
-    condition = stream_filter(stream, filtered_fields(stream, schema))
-    read = fields
-    if condition is not None:
-        names = {field.name for field in fields}
-        read += tuple(f for f in filtered_fields(stream, schema) if f.name in condition.columns and f.name not in names)
-    run = RowFilterRun(condition) if condition is not None else None
+    selection = Selection(stream, schema, fields)
     cursor_filter = _cursor_filter(stream, fields)
     records: list[tuple[str | None, ...]] = []
     rejected: list[RejectedRecord] = []
     filtered, give_up = 0, time.monotonic() + _LOOKS
-    pieces = source.read(stream, schema, read, None)
+    pieces = source.read(stream, schema, selection.fields, None)
     try:
         for piece in pieces:
             control.raise_if_stopped()
@@ -79,11 +73,9 @@ def _read(source: Source, control: Control, stream: StreamConfig, schema: Stream
             batch = piece.records
             while batch.num_rows and len(records) < limit:
                 some, batch = batch.slice(0, limit), batch.slice(limit)
-                if run is not None:
-                    some, dropped, refused = run.split(some, stream=stream.name, fields=read, key=stream.primary_key)
-                    filtered += dropped.num_rows
-                    rejected += refused
-                some = some.select([field.name for field in fields])
+                some, left_out, refused = selection.split(some)
+                filtered += left_out.num_rows
+                rejected += refused
                 if cursor_filter is not None:
                     some, _, outside, refused = cursor_filter.apply(some)
                     filtered += outside
@@ -95,8 +87,7 @@ def _read(source: Source, control: Control, stream: StreamConfig, schema: Stream
         close = getattr(pieces, "close", None)
         if close is not None:
             close()
-        if run is not None:
-            run.close()
+        selection.close()
     reasons = tuple(redact(record.message) for record in rejected[:limit])
     return DryRun(stream.name, fields, tuple(records[:limit]), reasons, filtered)
 
