@@ -20,6 +20,7 @@ from syncterm.engine.model import RejectedRecord, StreamConfig, Window
 from syncterm.engine.pipeline import planned_fields
 from syncterm.engine.redaction import redact
 from syncterm.engine.schema import Field, StreamSchema
+from syncterm.engine.selection import Selection
 from syncterm.engine.sources.base import Source
 from syncterm.engine.store.database import Database
 
