@@ -192,6 +192,16 @@ _SPECS = (
         argument=Argument.CONNECTOR,
     ),
     ActionSpec(
+        "approve_deletes",
+        "",
+        "Approve deletes",
+        "Let the next sync delete the records that are gone from the source, where they were too many to do so unasked.",
+        Group.ACTION,
+        BOTH,
+        role=Role.USER,
+        argument=Argument.CONNECTOR,
+    ),
+    ActionSpec(
         "refresh_source",
         "V",
         "Refresh source",

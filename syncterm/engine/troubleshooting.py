@@ -32,6 +32,7 @@ class Mend(StrEnum):
     SYNC_NOW = "sync_now"
     RESUME = "toggle_pause"
     EDIT_SCHEDULE = "edit_schedule"
+    APPROVE_DELETES = "approve_deletes"
     FAILED_RECORDS = "failed_records"
     LOGS = "logs"
 
@@ -72,6 +73,8 @@ class TroubleFacts:
     last_error_message: str | None = None
     last_duration: timedelta | None = None
     last_rejected: int = 0
+    deletes_withheld: int = 0
+    """Records gone from the source that the guard kept in the destination, and nobody approved to delete yet."""
     engine_runs: bool = True
 
 
@@ -92,6 +95,13 @@ def _findings(facts: TroubleFacts, now: datetime) -> Iterator[Finding]:
         yield _failed_check(facts)
     yield from _paused(facts)
     yield from _late(facts, now)
+    if facts.deletes_withheld:
+        yield Finding(
+            f"{facts.deletes_withheld:,} deletes wait for approval",
+            "So many of the destination's records are gone from the source that a mistake there is likely; nothing was deleted.",
+            "See that they are really gone; then approve.",
+            (Mend.APPROVE_DELETES, Mend.EDIT_SETUP),
+        )
     if facts.last_rejected and not sync_fails(facts.status):
         yield Finding(
             f"{facts.last_rejected:,} failed records",

@@ -34,6 +34,9 @@ class ActingScreen(MenuScreen):
     def action_refresh_source(self) -> None:
         self._start("refresh_source")
 
+    def action_approve_deletes(self) -> None:
+        self._start("approve_deletes")
+
     def action_why(self) -> None:
         self._start("why")
 

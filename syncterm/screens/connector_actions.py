@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from syncterm.engine.drafts import ConfigDifference
     from syncterm.engine.engine import Engine
     from syncterm.engine.queries import ConnectorQuery, ConnectorRow
+    from syncterm.engine.queries.troubleshooting import Troubles
 
 ROWS_AT_ONCE = 500
 DIFFERENCES_SHOWN = 8
@@ -61,6 +62,27 @@ class ConnectorActions(RowActions):
         row = await self._only(ids)
         if row is not None:
             await show_why(self._app, row.id)
+
+    async def approve_deletes(self, ids: Sequence[str]) -> None:
+        """Let the next sync delete what the last one withheld, after saying how much that is."""
+        rows = await self._rows(ids)
+        waiting: dict[str, int] = {}
+        for row in rows:
+            troubles = await self._call(partial(_troubles, connector_id=row.id))
+            if troubles is not None and troubles.deletes_withheld:
+                waiting[row.id] = troubles.deletes_withheld
+        rows = [row for row in rows if row.id in waiting]
+        if not rows:
+            self._app.notify("No deletes wait for approval.")
+            return
+        consequences = [
+            f"{count(sum(waiting.values()))} records are gone from the source: the next sync deletes or marks them.",
+            "Deleted records come back only by a historical re-sync of a source that has them again.",
+        ]
+        if await self._confirm("Approve deletes of", rows, consequences):
+            targets = [row.id for row in rows]
+            results = await self._call(lambda engine: engine.operations.approve_deletes(self._app.actor, targets))
+            self._tell("Approve deletes", results)
 
     async def refresh_source(self, ids: Sequence[str]) -> None:
         """Let connectors use the present version of their source, after showing what differs."""
@@ -258,6 +280,10 @@ def _is_held(row: ConnectorRow) -> bool:
 def difference_text(difference: ConfigDifference, symbols: Glyphs) -> str:
     """One setting of the source: what the connector applied, and what it is now."""
     return clean(f"{difference.title}: {difference.applied} {symbols.arrow} {difference.present}", limit=200)
+
+
+async def _troubles(engine: Engine, connector_id: str) -> Troubles | None:
+    return await engine.queries.troubles(connector_id)
 
 
 async def _version_difference(engine: Engine, connector_id: str) -> tuple[ConfigDifference, ...]:

@@ -34,8 +34,11 @@ def details(row: ConnectorRow, look: Look, columns: int) -> Content:
         if row.attempt and row.attempt > 1:
             fact("Attempt", str(row.attempt))
     if row.status not in ("Active", "Paused") or row.paused_and_broken:
-        remedy = f"{remedy_of(row.last_error_class)} " if row.last_error_class is not None and row.status != "Incomplete" else ""
-        fact("What to do", f"{remedy}W says more, and does it.")
+        label = "What to do"
+        if row.last_error_class is not None and row.status != "Incomplete":
+            fact(label, remedy_of(row.last_error_class))
+            label = ""
+        fact(label, "W says more, and does it.")
     fact("Source", f"{row.source_name or NOTHING} ({row.source_type or NOTHING})")
     fact("Destination", f"{row.destination_name or NOTHING} ({row.destination_type or NOTHING})")
     fact("Collection", row.collection or NOTHING)

@@ -37,6 +37,7 @@ _WORDINGS: Mapping[Mend, _Wording] = {
     Mend.SYNC_NOW: _Wording("Sync now"),
     Mend.RESUME: _Wording("Resume"),
     Mend.EDIT_SCHEDULE: _Wording("Edit schedule"),
+    Mend.APPROVE_DELETES: _Wording("Approve deletes"),
     Mend.FAILED_RECORDS: _Wording("Open the last sync", "its failed records"),
     Mend.LOGS: _Wording("Logs"),
 }
@@ -67,7 +68,7 @@ def why_choices(findings: Sequence[Finding], keymap: Mapping[str, str]) -> list[
 def _key(mend: Mend, number: int, keymap: Mapping[str, str]) -> str:
     """The action's own key where it has one on the screens, else its number."""
     spec = ACTIONS.get(mend)
-    return keys_of(spec, keymap)[0] if spec is not None else str(number)
+    return (keys_of(spec, keymap)[0] if spec is not None else "") or str(number)
 
 
 async def show_why(dashboard: Dashboard, connector_id: str) -> None:

@@ -95,6 +95,9 @@ CASES = [
         id="too tight",
     ),
     pytest.param(replace(WELL, last_duration=timedelta(minutes=40)), [], id="not too tight"),
+    pytest.param(
+        replace(WELL, deletes_withheld=1200), [("1,200 deletes wait for approval", Mend.APPROVE_DELETES)], id="deletes wait"
+    ),
     pytest.param(replace(WELL, last_rejected=70), [("70 failed records", Mend.FAILED_RECORDS)], id="failed records"),
 ]
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine.connector_setup import schedule_of
 from syncterm.engine.queries.connectors import facts_of, milliseconds
-from syncterm.engine.store.tables import LIVE_CONNECTOR, connectors, destinations, sources
+from syncterm.engine.store.tables import LIVE_CONNECTOR, connectors, destinations, sources, streams
 from syncterm.engine.troubleshooting import Finding, TroubleFacts, troubleshoot
 
 
@@ -26,6 +26,8 @@ class Troubles:
     source_id: str | None
     destination_id: str | None
     last_sync_id: str | None
+    deletes_withheld: int
+    """Records gone from the source whose deletes wait for approval."""
 
 
 async def connector_troubles(
@@ -50,6 +52,8 @@ async def connector_troubles(
     ).first()
     if row is None:
         return None
+    waiting = (streams.c.connector_id == connector_id, streams.c.selected, streams.c.deletes_approved.is_(None))
+    withheld = (await connection.execute(select(func.sum(streams.c.deletes_withheld)).where(*waiting))).scalar()
     facts = TroubleFacts(
         status=facts_of(row),
         schedule=schedule_of(row),
@@ -67,6 +71,7 @@ async def connector_troubles(
         last_error_message=row.last_error_message,
         last_duration=milliseconds(row.last_duration_ms),
         last_rejected=row.last_rejected or 0,
+        deletes_withheld=withheld or 0,
         engine_runs=engine_runs,
     )
-    return Troubles(row.id, row.name, troubleshoot(facts, now), row.source_id, row.destination_id, row.last_sync_id)
+    return Troubles(row.id, row.name, troubleshoot(facts, now), row.source_id, row.destination_id, row.last_sync_id, withheld or 0)
