@@ -28,8 +28,8 @@ class AdapterConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=4096, hide_input_in_errors=True)
 
     account_fields: ClassVar[frozenset[str] | None] = None
-    """Keys of the settings that say whose the secrets are, such as host, port and user: where these are the same, changed secrets are
-    new credentials of the same account, which every version of a source uses. None: all settings that are no secrets."""
+    """Keys of the settings that say whose the secrets are, such as host, port and user: where these are the same, changed secrets
+    are new credentials of the same account, which every version of a source uses. None: all settings that are no secrets."""
     url_schemes: ClassVar[tuple[str, ...]] = ()
     """Schemes of the URLs that `from_url` reads, without `://`; none where a URL makes no sense."""
     url_example: ClassVar[str] = ""

@@ -250,7 +250,7 @@ def _next_fixed(cron: Cron, zone: ZoneInfo, after: datetime) -> datetime | None:
 
 
 def instant_of(wall: datetime, zone: ZoneInfo, *, last: bool = False) -> datetime:
-    """When a zone's clock shows a wall time (naive), in UTC: the first or `last` of a repeated one, the change where it is skipped."""
+    """When a zone's clock shows a wall time, in UTC: the first or `last` of a repeated one, the change where it is skipped."""
     early, late = wall.replace(tzinfo=zone, fold=0), wall.replace(tzinfo=zone, fold=1)
     instant = early.astimezone(UTC)
     if early.utcoffset() == late.utcoffset():

@@ -188,7 +188,9 @@ def combinations() -> Iterator[ConnectorFacts]:
         (None, NOW),
         (Activity.IDLE, Activity.QUEUED, Activity.RUNNING),
     ):
-        yield ConnectorFacts(paused, complete, schema, source, destination, *check, *result, success, activity, unfinished)
+        yield ConnectorFacts(
+            paused, complete, schema, source, destination, *check, *result, success, activity, end_incomplete=unfinished
+        )
 
 
 def values_of(number: int, facts: ConnectorFacts) -> dict[str, Any]:

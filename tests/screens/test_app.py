@@ -334,7 +334,14 @@ sync_now = "r,f5"
 """
     found = load(write(tmp_path, text), state=tmp_path / "state.json")
     assert found == Settings(
-        "nord", True, False, OnDisconnect.STOP, Dates.ABSOLUTE, "%d.%m. %H:%M", {"sync_now": "r,f5"}, tmp_path / "state.json"
+        theme="nord",
+        ascii=True,
+        mouse=False,
+        on_disconnect=OnDisconnect.STOP,
+        dates=Dates.ABSOLUTE,
+        date_format="%d.%m. %H:%M",
+        keymap={"sync_now": "r,f5"},
+        state_path=tmp_path / "state.json",
     )
 
 

@@ -269,7 +269,8 @@ class WizardScreen(ModalScreen[Saved | None]):
         last = self.step is Step.REVIEW
         keys = list(self.view.keys())
         if not last:
-            keys.append(FooterKey("next", "ctrl+n", "Review" if self.wizard.editing_saved else "Next", enabled=not self._lack(), pinned=True))
+            word = "Review" if self.wizard.editing_saved else "Next"
+            keys.append(FooterKey("next", "ctrl+n", word, enabled=not self._lack(), pinned=True))
         word = "Leave" if self.step is (Step.REVIEW if self.wizard.editing_saved else Step.SOURCE) else "Back"
         keys.append(FooterKey("back", key_label("escape", ascii=ascii_only), word, pinned=True))
         if self.wizard.editing_saved:
