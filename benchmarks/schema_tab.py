@@ -25,6 +25,7 @@ from syncterm.engine.queries import Queries
 from syncterm.engine.schema import Catalog, Field, LogicalType, StreamSchema
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import connectors, sources, streams
+from syncterm.stream_baseline import Baseline
 from syncterm.stream_editing import StreamEditing
 from syncterm.text import GLYPHS_UNICODE
 from syncterm.widgets.stream_lines import StreamFacts, StreamLines
@@ -80,7 +81,7 @@ async def measure(number: int, width: int, rounds: int) -> dict[str, list[float]
             assert found is not None
             assert schema is not None
             lap("read: the columns of one stream")
-            editing = StreamEditing(found.entries, found.draft.streams)
+            editing = StreamEditing(Baseline(found.entries, found.saved))
             lap("model: made")
             editing.learn(schema)
             names = editing.matching("table_025")
@@ -89,8 +90,14 @@ async def measure(number: int, width: int, rounds: int) -> dict[str, list[float]
             lap("model: one edit")
             editing.select([entry.name for entry in editing.entries], False)
             lap("model: everything left out")
+            assert len(editing.changed) == number
+            lap("model: what changed")
             editing.undo()
             lap("model: that undone")
+            editing.rebase(Baseline(found.entries, found.saved))
+            lap("model: saved anew by somebody else")
+            assert not editing.troubled
+            lap("model: what is wrong, in a thread")
             lines = StreamLines(GLYPHS_UNICODE, "table")
             for entry in editing.entries[:WINDOW]:
                 lines.stream(editing, entry.name, StreamFacts(), opened=False, cells=120)

@@ -18,6 +18,7 @@ from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import BlackoutWindow, EndpointKind, Schedule
 from syncterm.engine.schedule import validate
 from syncterm.engine.stream_defaults import EndAbilities
+from syncterm.stream_baseline import Baseline
 from syncterm.stream_editing import StreamEditing
 
 Value = TypeVar("Value")
@@ -160,12 +161,12 @@ class ConnectorWizard:
         editing = self._editings.get(self.source.id)
         saved = self._saved.streams if self.source.id == self._saved.source_id else ()
         if editing is None:
-            editing = StreamEditing(offered, saved, abilities=abilities)
+            editing = StreamEditing(Baseline(offered, saved), abilities=abilities)
             self._editings[self.source.id] = editing
         else:
             known = {entry.name for entry in offered} | {stream.name for stream in saved}
             editing.select([stream.name for stream in editing.streams() if stream.name not in known], False)
-            editing.rebase(offered, saved)
+            editing.rebase(Baseline(offered, saved))
         return editing
 
     def choose_schedule(
@@ -278,7 +279,8 @@ class ConnectorWizard:
             return
         if not editing.selected_count:
             yield StepProblem(Step.STREAMS, "No stream is selected.")
-        troubled = [entry.name for entry in editing.entries if entry.name in editing.troubled] if editing.troubled else []
+        wrong = editing.troubled
+        troubled = [entry.name for entry in editing.entries if entry.name in wrong] if wrong else []
         for name in troubled[:NAMED_PROBLEMS]:
             problem = next(each for each in editing.problems(name) if each.blocking)
             yield StepProblem(Step.STREAMS, f"{name}: {problem.message}")

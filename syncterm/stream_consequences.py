@@ -22,7 +22,8 @@ def consequences(editing: StreamEditing, cursors: Mapping[str, str]) -> tuple[st
         if entry.name in editing.changed:
             for sentence in _of_stream(editing, entry.name, entry.name in cursors):
                 groups[sentence].append(entry.name)
-    groups[_TROUBLED] = [entry.name for entry in editing.entries if entry.name in editing.troubled]
+    troubled = editing.troubled
+    groups[_TROUBLED] = [entry.name for entry in editing.entries if entry.name in troubled]
     return tuple(f"{_listed(names)} {sentence}" for sentence, names in groups.items() if names)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import DeleteHandling, SchemaPolicy, StreamConfig, SyncMode
 from syncterm.engine.schema import Field, StreamSchema, parse_type
 from syncterm.engine.stream_defaults import EndAbilities, Suggestion, suggest, suggest_from_document
+from syncterm.stream_baseline import Baseline
 from syncterm.stream_editing import StreamEditing
 
 COLUMNS = ("id", "total", "note", "created_at", "updated_at")
@@ -29,7 +31,7 @@ def schema(name: str, **values: Any) -> StreamSchema:
 
 def editing(*saved: StreamConfig, names: tuple[str, ...] = ("orders", "customers", "audit"), **values: Any) -> StreamEditing:
     """An editing of three streams, all of whose columns are known."""
-    made = StreamEditing([CatalogEntry(name, len(COLUMNS)) for name in names], saved, **values)
+    made = StreamEditing(Baseline([CatalogEntry(name, len(COLUMNS)) for name in names], saved), **values)
     made.learn(*map(schema, names))
     return made
 
@@ -60,7 +62,7 @@ ORDERS = StreamConfig("orders", SyncMode.REPLACE, primary_key=("id",))
 def test_a_new_stream_starts_with_what_its_catalog_suggests(
     key: tuple[str, ...], candidates: tuple[str, ...], abilities: EndAbilities, mode: SyncMode, cursor: str | None
 ) -> None:
-    edited = StreamEditing([CatalogEntry("orders", 5)], abilities=abilities)
+    edited = StreamEditing(Baseline([CatalogEntry("orders", 5)]), abilities=abilities)
     edited.learn(schema("orders", primary_key=key, cursor_candidates=candidates))
 
     edited.select(["orders"])
@@ -74,7 +76,7 @@ def test_a_document_suggests_what_its_schema_does() -> None:
 
 
 def test_a_default_follows_what_is_learned_after_the_selection() -> None:
-    edited = StreamEditing([CatalogEntry("orders", 5), CatalogEntry("audit", 5)])
+    edited = StreamEditing(Baseline([CatalogEntry("orders", 5), CatalogEntry("audit", 5)]))
     edited.select(["orders"])
     assert edited.unknown(["orders", "audit"]) == ("orders", "audit")
 
@@ -140,7 +142,7 @@ def test_a_column_of_a_stream_that_is_not_selected_selects_the_stream_with_it() 
 
 
 def test_columns_that_were_not_read_yet_cannot_be_chosen() -> None:
-    edited = StreamEditing([CatalogEntry("orders", 5)], [ORDERS])
+    edited = StreamEditing(Baseline([CatalogEntry("orders", 5)], [ORDERS]))
 
     with pytest.raises(ConfigError, match="not been read yet"):
         edited.select_columns("orders", ["note"])
@@ -362,7 +364,8 @@ def test_saving_makes_the_present_state_the_saved_one_and_steps_can_still_be_und
     edited.set_sync_mode(["orders"], SyncMode.APPEND)
     edited.select(["audit"])
 
-    edited.mark_saved(edited.streams())
+    saved = edited.streams()
+    assert not edited.rebase(Baseline(edited.entries, saved))
     assert not edited.changed
 
     edited.undo()
@@ -374,12 +377,45 @@ def test_what_others_saved_is_taken_over_where_nothing_was_edited() -> None:
     edited.set_sync_mode(["orders"], SyncMode.APPEND)
     theirs = StreamConfig("customers", SyncMode.APPEND)
 
-    edited.rebase([CatalogEntry("orders", 5), CatalogEntry("new", 2)], [ORDERS, theirs])
+    assert not edited.rebase(Baseline([CatalogEntry("orders", 5), CatalogEntry("new", 2)], [ORDERS, theirs]))
 
     assert edited.config("orders").sync_mode is SyncMode.APPEND
     assert edited.config("customers") == theirs
     assert set(edited.changed) == {"orders"}
     assert [entry.name for entry in edited.entries] == ["orders", "new", "customers"]
+
+
+def test_what_two_changed_of_one_stream_is_brought_together() -> None:
+    edited = editing(ORDERS, StreamConfig("customers", SyncMode.REPLACE))
+    edited.set_table("orders", "mine")
+    edited.set_row_filter(["orders"], "total > 1")
+    edited.set_table("customers", "clients")
+    theirs = replace(ORDERS, sync_mode=SyncMode.APPEND, row_filter="total > 2")
+
+    both = edited.rebase(Baseline(edited.entries, [theirs], unselected=[StreamConfig("customers", SyncMode.REPLACE)]))
+
+    assert edited.config("orders") == replace(theirs, table="mine", row_filter="total > 1")
+    assert both == {"orders": ("row_filter",), "customers": ("selected",)}
+    assert edited.selected("customers")
+    assert edited.differences("customers") == ("selected",)
+    for _ in range(3):
+        edited.undo()
+    assert edited.config("orders") == replace(theirs, row_filter=None)
+    assert edited.config("customers").table is None
+
+
+def test_a_stream_that_two_select_is_no_change_and_is_taken_back_all_the_same() -> None:
+    edited = editing(ORDERS)
+    edited.select(["audit"])
+    edited.undo()
+    theirs = StreamConfig("audit", SyncMode.APPEND)
+
+    assert not edited.rebase(Baseline(edited.entries, [ORDERS, theirs]))
+    edited.redo()
+
+    assert not edited.changed
+    edited.undo()
+    assert set(edited.changed) == {"audit"}
 
 
 def test_differences_name_the_fields() -> None:
@@ -407,6 +443,19 @@ def test_steps_are_forgotten_from_the_oldest_on(monkeypatch: pytest.MonkeyPatch)
     assert edited.selected_count == 2
 
 
+def test_an_edit_of_many_streams_holds_what_it_changes() -> None:
+    names = [f"table {number}" for number in range(50)]
+    edited = StreamEditing(Baseline([CatalogEntry(name, 1) for name in names]))
+
+    assert edited.select(names) == 50
+    assert edited.all_selected(names)
+    assert edited.set_sync_mode(names, SyncMode.APPEND) == 50
+    assert edited.undo() == "Sync mode of 50 streams"
+    assert edited.changed == set(names)
+    assert edited.undo() == "Selected 50 streams"
+    assert not edited.changed
+
+
 # Any edits -----------------------------------------------------------------------------------------------------------------
 
 NAMES = ("orders", "customers", "audit", "Orders")
@@ -426,7 +475,7 @@ class AnyEdits(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.edited = editing(*SAVED, names=NAMES)
-        self.edits = 0
+        self.saved: tuple[StreamConfig, ...] = SAVED
 
     @rule(names=names_, selected=st.booleans())
     def select(self, names: list[str], selected: bool) -> None:
@@ -477,18 +526,25 @@ class AnyEdits(RuleBasedStateMachine):
 
     @rule()
     def undo_and_redo_all(self) -> None:
-        last, steps = self.edited.streams(), 0
+        last, steps = {config.name: config for config in self.edited.streams()}, 0
         while self.edited.undo() is not None:
             steps += 1
-        assert self.edited.streams() == SAVED
-        assert not self.edited.changed
+        assert {config.name: config for config in self.edited.streams()} == {config.name: config for config in SAVED}
         for _ in range(steps):
             self.edited.redo()
-        assert self.edited.streams() == last
+        assert {config.name: config for config in self.edited.streams()} == last
+
+    @rule()
+    def save(self) -> None:
+        self.saved = self.edited.streams()
+        chosen = {config.name for config in self.saved}
+        rest = [self.edited.config(name) for name in NAMES if name not in chosen]
+        assert not self.edited.rebase(Baseline([CatalogEntry(name, 5) for name in NAMES], self.saved, unselected=rest))
+        assert self.edited.streams() == self.saved
 
     @invariant()
     def the_books_are_right(self) -> None:
-        saved, now = {config.name: config for config in SAVED}, {config.name: config for config in self.edited.streams()}
+        saved, now = {config.name: config for config in self.saved}, {config.name: config for config in self.edited.streams()}
         assert set(self.edited.changed) == {name for name in NAMES if saved.get(name) != now.get(name)}
         assert self.edited.selected_count == len(now)
         anew = editing(*now.values(), names=NAMES)

@@ -13,7 +13,7 @@ import syncterm
 
 PACKAGE = Path(syncterm.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-STREAM_EDITING = ("stream_editing", "stream_problems", "stream_consequences")
+STREAM_EDITING = ("stream_baseline", "stream_editing", "stream_problems", "stream_consequences")
 LAYERS = {
     "screens": {
         "engine",

@@ -67,7 +67,7 @@ async def read_picture(engine: Engine, connector_id: str) -> Picture | None:
 def flow_picture(picture: Picture, row: ConnectorRow, rate: tuple[float, float] | None, phase: int, now: datetime) -> FlowPicture:
     """The picture of the flow; `rate` is (records, bytes) a second."""
     detail = picture.detail
-    chosen, total = sum(stream.selected for stream in detail.streams), len(detail.streams)
+    chosen, total = detail.streams_selected, detail.streams_total
     streams = f"{chosen} of {total} streams" if chosen != total else "1 stream" if total == 1 else f"{total} streams"
     running = row.activity in (Activity.RUNNING, Activity.CANCELLING)
     return FlowPicture(

@@ -20,6 +20,7 @@ from syncterm.engine.schema import StreamSchema
 from syncterm.engine.stream_defaults import Suggestion
 from syncterm.screens.menu import Choice, Menu
 from syncterm.screens.stream_editor import StreamEditor
+from syncterm.stream_baseline import Baseline
 from syncterm.stream_consequences import consequences
 from syncterm.stream_editing import StreamEditing
 from syncterm.text import Glyphs, clean, count, fit
@@ -91,6 +92,9 @@ class SchemaPane(Vertical):
         self.editor = StreamEditor(self._reader, symbols, id="schema-editor")
         self._found: ConnectorStreams | None = None
         """What the store held at the last look."""
+        self._looking = asyncio.Lock()
+        self._own_version = 0
+        """The version that this screen saved last."""
 
     def compose(self) -> ComposeResult:
         yield self._change
@@ -130,9 +134,10 @@ class SchemaPane(Vertical):
         await self._look_again()
 
     async def _look_again(self) -> None:
-        found = await self._host.call(lambda engine: engine.queries.connector_streams(self._connector_id))
-        if found is not None:
-            await self._take(found)
+        async with self._looking:  # two looks at once could end in the wrong order
+            found = await self._host.call(lambda engine: engine.queries.connector_streams(self._connector_id))
+            if found is not None:
+                await self._take(found)
 
     def _lock(self) -> str:
         if self._dashboard.actor.role is not Role.VIEWER:
@@ -141,7 +146,6 @@ class SchemaPane(Vertical):
 
     async def _take(self, found: ConnectorStreams) -> None:
         editing, before = self.editor.editing, self._found
-        self._found = found
         self._reader.source_id, self._reader.actor = found.draft.source_id, self._dashboard.actor
         if editing is None:
             editing = self._dashboard.unsaved_edits.get(self._connector_id)
@@ -150,19 +154,29 @@ class SchemaPane(Vertical):
             abilities = await self._host.call(
                 lambda engine: engine.operations.abilities(actor, draft.source_id, draft.destination_id)
             )
-            editing = await asyncio.to_thread(
-                StreamEditing,
-                found.entries,
-                draft.streams,
-                unselected=found.unselected,
-                applied=found.applied,
-                abilities=abilities,
-            )
+            editing = StreamEditing(await asyncio.to_thread(_baseline, found), abilities=abilities)
         elif before is None or not await asyncio.to_thread(_same_streams, before, found):
-            editing.rebase(found.entries, found.draft.streams, unselected=found.unselected, applied=found.applied)
+            base = await asyncio.to_thread(_baseline, found)
+            both = editing.rebase(base)
             self.editor.read_again()
-        self.editor.show(editing, StreamFacts(found.cursors, dict.fromkeys(found.resyncs, "re-sync asked for")))
+            if before is not None and found.draft.version not in (before.draft.version, self._own_version):
+                self._say_others(editing, both)
+        self._found = found
+        self.editor.show(editing, StreamFacts(found.cursors, _notes(found)))
         self._note_changes()
+
+    def _say_others(self, editing: StreamEditing, both: Mapping[str, Sequence[str]]) -> None:
+        """Somebody else saved the set-up while this person edits it."""
+        unsaved = len(editing.changed)
+        if not unsaved:
+            return
+        text = f"Your edits of {count(unsaved)} {'stream' if unsaved == 1 else 'streams'} stay, on top of what was saved."
+        if both:
+            name, fields = next(iter(both.items()))
+            more = f" and {count(len(both) - 1)} more" if len(both) > 1 else ""
+            what = ", ".join(_FIELD_WORDS.get(each, each.replace("_", " ")) for each in fields)
+            text += f" Both changed {name}{more} ({what}): yours counts once you save."
+        self.notify(clean(text, limit=500), title="Somebody else saved this connector", severity="warning", timeout=15)
 
     @on(StreamEditor.Edited)
     def _edited(self, event: StreamEditor.Edited) -> None:
@@ -214,11 +228,9 @@ class SchemaPane(Vertical):
             self._dashboard.notify_error(error)
             await self._look_again()  # it may have been changed meanwhile: the edits go on from what is there now
             return False
-        editing.mark_saved(draft.streams)
-        if self._found is not None:
-            self._found = replace(self._found, draft=replace(draft, version=saved.version))
+        self._own_version = saved.version
+        await self._look_again()
         self.editor.edited()
-        self._note_changes()
         self.notify(clean(saved.message), title=clean(saved.name))
         return True
 
@@ -247,14 +259,25 @@ class SchemaPane(Vertical):
         return choice == "discard"
 
 
+_FIELD_WORDS = {"selected": "whether it is synced", "cursor_field": "cursor", "include_null_cursor": "records without cursor"}
+
+
+def _baseline(found: ConnectorStreams) -> Baseline:
+    return Baseline(found.entries, found.saved, unselected=found.unselected, applied=found.applied)
+
+
 def _same_streams(before: ConnectorStreams, now: ConnectorStreams) -> bool:
-    return (before.draft.streams, before.unselected, before.entries, before.applied, before.fingerprint) == (
-        now.draft.streams,
-        now.unselected,
-        now.entries,
-        now.applied,
-        now.fingerprint,
-    )
+    fields = ("fingerprint", "saved", "unselected", "entries", "applied")
+    return all(getattr(before, field) == getattr(now, field) for field in fields)
+
+
+def _notes(found: ConnectorStreams) -> dict[str, str]:
+    """What is worth saying of streams beside their set-up."""
+    withheld = {
+        name: f"{count(number)} {'delete waits' if number == 1 else 'deletes wait'} for approval"
+        for name, number in found.withheld.items()
+    }
+    return withheld | dict.fromkeys(found.resyncs, "re-sync asked for")
 
 
 def change_lines(detail: ConnectorDetail, cells: int, symbols: Glyphs) -> tuple[Line, ...]:

@@ -192,7 +192,7 @@ class StreamEditor(Vertical):
         stream, column = place
         if column is None:
             names = editing.matching(needle)
-            self._work(self._select(names, not all(map(editing.selected, names))), "stream-select")
+            self._work(self._select(names, not editing.all_selected(names)), "stream-select")
         else:
             schema = editing.schema(stream)
             columns = [field.name for field in schema.fields if needle in field.name.casefold()] if schema is not None else []

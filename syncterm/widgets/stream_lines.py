@@ -77,7 +77,7 @@ class StreamLines:
         chosen, total = editing.column_counts(name)
         columns = "not discovered" if not total else f"{count(total)} columns" if chosen == total else f"{chosen} of {count(total)}"
         style = "bold" if selected else "dim"
-        blocking = next((problem.message for problem in editing.problems(name)), "") if name in editing.troubled else ""
+        blocking = next((problem.message for problem in editing.problems(name)), "") if editing.blocked(name) else ""
         note = blocking or (facts.notes.get(name, "") if selected else "")
         return (
             self._changed(name in editing.changed),

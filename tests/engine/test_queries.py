@@ -525,10 +525,12 @@ async def test_a_connector_in_detail(database: Database, queries: Queries) -> No
     detail = await queries.connector("a")
     assert detail is not None
     assert detail.row == (await queries.connector_rows([connector]))[connector]
-    assert [stream.config.name for stream in detail.streams] == ["zeta", "orders"]
-    orders = detail.streams[1]
-    assert (orders.config.sync_mode, orders.cursor) == (SyncMode.INCREMENTAL_UPSERT, "7")
-    assert (detail.streams[0].selected, detail.streams[0].cursor) == (False, None)
+    assert (detail.streams_selected, detail.streams_total) == (1, 2)
+    listed = await queries.connector_streams(connector)
+    assert listed is not None
+    assert (list(listed.saved), list(listed.unselected), dict(listed.cursors)) == (["orders"], ["zeta"], {"orders": "7"})
+    assert listed.saved["orders"].sync_mode is SyncMode.INCREMENTAL_UPSERT
+    assert listed.saved["orders"] is listed.saved["orders"]
     assert await queries.stream_schema(connector, "orders") == schema
     assert await queries.stream_schema(connector, "zeta") is None
     assert detail.source is not None

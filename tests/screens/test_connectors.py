@@ -67,6 +67,7 @@ ROW = ConnectorRow(
     last_rejected=0,
     created_at=NOW - timedelta(days=3),
     created_by="ana",
+    version=1,
 )
 
 

@@ -12,6 +12,7 @@ from textual.app import App, ComposeResult
 from syncterm.engine.drafts import CatalogEntry
 from syncterm.engine.model import DeleteHandling, StreamConfig, SyncMode
 from syncterm.engine.schema import Field, LogicalType, StreamSchema
+from syncterm.stream_baseline import Baseline
 from syncterm.stream_editing import StreamEditing
 from syncterm.text import GLYPHS_ASCII, GLYPHS_UNICODE, width
 from syncterm.widgets.lines import plain
@@ -26,7 +27,9 @@ def schema(name: str) -> StreamSchema:
 
 
 def editing(*names: str, known: bool = True) -> StreamEditing:
-    made = StreamEditing([CatalogEntry(name, 2) for name in names], [StreamConfig(name, SyncMode.REPLACE) for name in names])
+    made = StreamEditing(
+        Baseline([CatalogEntry(name, 2) for name in names], [StreamConfig(name, SyncMode.REPLACE) for name in names])
+    )
     if known:
         made.learn(*map(schema, names))
     return made
@@ -182,7 +185,7 @@ def test_every_row_fits_whatever_it_holds(
     config: StreamConfig, selected: bool, columns: list[Field], text: str, cells: int
 ) -> None:
     saved = [config] if selected else []
-    edited = StreamEditing([CatalogEntry(config.name, 3)], saved, unselected=[config])
+    edited = StreamEditing(Baseline([CatalogEntry(config.name, 3)], saved, unselected=[config]))
     edited.learn(StreamSchema(config.name, tuple(columns)))
     facts = StreamFacts({config.name: text}, {config.name: text})
     for needle in ("", text.casefold()):

@@ -17,7 +17,7 @@ from syncterm.engine.queries import status_expressions as expressions
 from syncterm.engine.queries.endpoints import endpoint_rows
 from syncterm.engine.queries.rows import ConnectorCounts, ConnectorDetail, ConnectorQuery, ConnectorRow
 from syncterm.engine.queries.schedules import schedule_facts
-from syncterm.engine.queries.streams import stream_rows
+from syncterm.engine.queries.streams import stream_counts
 from syncterm.engine.schedule import describe
 from syncterm.engine.status import (
     ConnectorFacts,
@@ -306,6 +306,7 @@ def connector_row(row: Any) -> ConnectorRow:
         last_rejected=row.last_rejected,
         created_at=row.created_at,
         created_by=row.created_by,
+        version=row.version,
     )
 
 
@@ -367,9 +368,11 @@ async def connector_detail(
     destination = await endpoint_rows(connection, EndpointKind.DESTINATION, now, row.destination_id) if row.destination_id else []
     facts = facts_of(row)
     ahead = await schedule_facts(connection, row, now, NEXT_FIRES)
+    selected, streams = await stream_counts(connection, row.id)
     return ConnectorDetail(
         row=connector_row(row),
-        streams=await stream_rows(connection, row.id),
+        streams_selected=selected,
+        streams_total=streams,
         source=next(iter(source), None),
         destination=next(iter(destination), None),
         schedule=schedule,
@@ -404,7 +407,6 @@ async def connector_detail(
             ),
             now,
         ),
-        version=row.version,
         source_version=row.source_version,
         incomplete_reason=_incomplete_reason(row),
         schema_change=row.schema_change,

@@ -21,7 +21,6 @@ from syncterm.engine.model import (
     Reason,
     Schedule,
     SchemaPolicy,
-    StreamConfig,
     StreamCounts,
     SyncMode,
     SyncState,
@@ -97,6 +96,8 @@ class ConnectorRow:
     last_rejected: int | None
     created_at: datetime
     created_by: str
+    version: int
+    """Of its set-up: each time that a person saves it is the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,26 +118,13 @@ class ConnectorCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamRow:
-    """One stream of a connector."""
-
-    config: StreamConfig
-    selected: bool
-    cursor: str | None
-    """How far it has been read, as the source wrote it."""
-    resync_requested: bool
-    deletes_withheld: int = 0
-    """Records gone from the source whose deletes wait for approval."""
-    deletes_approved: int = 0
-    """How many of them the next sync may delete."""
-
-
-@dataclass(frozen=True, slots=True)
 class ConnectorDetail:
     """Everything about one connector but its history."""
 
     row: ConnectorRow
-    streams: tuple[StreamRow, ...]
+    streams_selected: int
+    streams_total: int
+    """Those that it has a set-up of."""
     source: EndpointRow | None
     destination: EndpointRow | None
     schedule: Schedule
@@ -148,7 +136,6 @@ class ConnectorDetail:
     """When the next five scheduled syncs start; empty where it is not due by itself."""
     why: str
     """Why it is or isn't running."""
-    version: int
     source_version: int | None
     """The version of the source that the connector applied."""
     incomplete_reason: str | None

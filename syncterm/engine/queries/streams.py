@@ -14,18 +14,41 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from syncterm.engine import source_catalog
 from syncterm.engine.connector_setup import draft_of, stream_of
 from syncterm.engine.drafts import CatalogEntry, ConnectorDraft
-from syncterm.engine.model import StreamConfig
-from syncterm.engine.queries.rows import StreamRow
 from syncterm.engine.queries.set_up import source_streams
 from syncterm.engine.schema import StreamSchema
 from syncterm.engine.store.tables import catalog_streams, connectors, streams
+from syncterm.engine.stored_streams import StoredStreams
 from syncterm.engine.stream_defaults import Suggestion, suggest_from_document
 
 PIECE = 200
-"""Rows that become objects between two turns of the loop: a few milliseconds."""
+"""Rows that are looked at between two turns of the loop: a millisecond or two."""
 
-_UNREAD = ("schema", "schema_fingerprint", "anchor_at", "offset_ms", "next_fire_at", "due_since")
-_columns = [column for column in streams.c if column.name not in _UNREAD]
+_SET_UP = (
+    "name",
+    "sync_mode",
+    "primary_key",
+    "cursor_field",
+    "columns",
+    "casts",
+    "row_filter",
+    "include_null_cursor",
+    "look_back_ms",
+    "target_table",
+    "delete_handling",
+    "schema_policy",
+    "schedule_kind",
+    "schedule_every_ms",
+    "schedule_expression",
+    "schedule_timezone",
+)
+"""What the set-up of a stream is made of."""
+_columns = (
+    *(streams.c[name] for name in _SET_UP),
+    streams.c.selected,
+    func.json_extract(streams.c.cursor, "$.value").label("reached"),
+    streams.c.resync_requested,
+    streams.c.deletes_withheld,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +56,10 @@ class ConnectorStreams:
     """A connector's streams as an editor takes them."""
 
     draft: ConnectorDraft
-    """What is saved, with the selected streams."""
-    unselected: tuple[StreamConfig, ...]
+    """What is saved, without streams."""
+    saved: StoredStreams
+    """The selected streams, in their order."""
+    unselected: StoredStreams
     """Set-ups that are kept of streams that are not selected."""
     entries: tuple[CatalogEntry, ...]
     """What the source offered at its last discovery."""
@@ -44,6 +69,8 @@ class ConnectorStreams:
     """Stream → how far it has been read, as the source wrote it; those that have been."""
     resyncs: frozenset[str]
     """Streams of which everything is read again at the next sync."""
+    withheld: Mapping[str, int]
+    """Stream → how many records are gone from the source whose deletes wait for approval."""
     fingerprint: str
     """Differs where the columns of any stream do."""
 
@@ -54,11 +81,8 @@ async def connector_streams(connection: AsyncConnection, connector_id: str) -> C
     row = (await connection.execute(statement)).first()
     if row is None:
         return None
-    rows = await stream_rows(connection, connector_id)
-    draft = draft_of(row, [stream.config for stream in rows if stream.selected])
-    unselected = [stream.config for stream in rows if not stream.selected]
-    cursors = {stream.config.name: stream.cursor for stream in rows if stream.cursor is not None}
-    resyncs = frozenset(stream.config.name for stream in rows if stream.resync_requested)
+    draft = draft_of(row)
+    listed = await _listed(connection, connector_id)
     entries = await source_streams(connection, draft.source_id) if draft.source_id is not None else ()
     in_catalog = select(catalog_streams.c.name).where(catalog_streams.c.source_id == draft.source_id)
     others = select(streams.c.name, func.json_array_length(streams.c.schema, "$.fields")).where(
@@ -68,24 +92,43 @@ async def connector_streams(connection: AsyncConnection, connector_id: str) -> C
     of_catalog = select(func.group_concat(catalog_streams.c.fingerprint)).where(catalog_streams.c.source_id == draft.source_id)
     fingerprint = f"{(await connection.execute(of_streams)).scalar()} {(await connection.execute(of_catalog)).scalar()}"
     applied = tuple(CatalogEntry(name, columns) for name, columns in await connection.execute(others))
-    return ConnectorStreams(draft, tuple(unselected), entries, applied, cursors, resyncs, fingerprint)
+    return ConnectorStreams(draft, **listed, entries=entries, applied=applied, fingerprint=fingerprint)
 
 
-async def stream_rows(connection: AsyncConnection, connector_id: str) -> tuple[StreamRow, ...]:
-    """The streams that a connector has a set-up of, without their columns."""
-    rows: list[StreamRow] = []
+async def _listed(connection: AsyncConnection, connector_id: str) -> dict[str, Any]:
+    """What `ConnectorStreams` says of the streams that the connector has a set-up of. Of a row nothing is parsed here."""
+    kept: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+    cursors: dict[str, str] = {}
+    resyncs: set[str] = set()
+    withheld: dict[str, int] = {}
     statement = select(*_columns).where(streams.c.connector_id == connector_id).order_by(streams.c.position)
     for piece in (await connection.execute(statement)).partitions(PIECE):
-        rows += map(_stream_row, piece)
+        for row in piece:
+            name = row[0]
+            *_, selected, reached, resync, deletes = row
+            kept[selected][name] = row
+            if reached is not None:
+                cursors[name] = str(reached)
+            if resync:
+                resyncs.add(name)
+            if deletes:
+                withheld[name] = deletes
         await asyncio.sleep(0)
-    return tuple(rows)
+    unselected, saved = (StoredStreams(rows, stream_of, len(_SET_UP)) for rows in kept)
+    return {
+        "saved": saved,
+        "unselected": unselected,
+        "cursors": cursors,
+        "resyncs": frozenset(resyncs),
+        "withheld": withheld,
+    }
 
 
-def _stream_row(row: Any) -> StreamRow:
-    cursor = json.loads(row.cursor)["value"] if row.cursor else None
-    return StreamRow(
-        stream_of(row), row.selected, cursor, row.resync_requested, row.deletes_withheld or 0, row.deletes_approved or 0
-    )
+async def stream_counts(connection: AsyncConnection, connector_id: str) -> tuple[int, int]:
+    """How many streams a connector syncs, and of how many it has a set-up."""
+    statement = select(func.count().filter(streams.c.selected), func.count()).where(streams.c.connector_id == connector_id)
+    selected, total = (await connection.execute(statement)).one()
+    return selected, total
 
 
 async def stream_schema(connection: AsyncConnection, connector_id: str, name: str) -> StreamSchema | None:
