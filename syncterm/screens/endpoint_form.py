@@ -14,7 +14,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Button, Static
+from textual.widgets import Button, Input, Static
 from textual.worker import Worker, WorkerState
 
 from syncterm.engine.document_tree import LONGEST_NAME, check_nothing_hidden
@@ -117,6 +117,8 @@ class EndpointForm(ModalScreen[Saved | None]):
         self._is_new = subject.draft.id is None
         self._number = 0
         """Of the present test."""
+        self._test_left: tuple[object, ...] = ()
+        """The field one was in, and what was entered, when the present test began."""
         self._saving = False
 
     @property
@@ -144,6 +146,11 @@ class EndpointForm(ModalScreen[Saved | None]):
         """Whether anything was entered that is not saved."""
         return self.values.changed or (self._view.changed if hasattr(self, "_view") else False)
 
+    @property
+    def _whereabouts(self) -> tuple[object, ...]:
+        """The field one is in, and what is entered there."""
+        return (self.focused, self.focused.value if isinstance(self.focused, Input) else None)
+
     def compose(self) -> ComposeResult:
         self._header = Header(self._glyphs)
         yield self._header
@@ -170,7 +177,7 @@ class EndpointForm(ModalScreen[Saved | None]):
                 ("draft", "Save as draft", "f3"),
                 ("cancel", "Cancel", "esc"),
             ):
-                yield Button(Content.assemble(word, (f" {key}", "bold $primary")), id=id_, compact=True)
+                yield Button(Content.assemble((key, "bold $primary"), f" {word}"), id=id_, compact=True)
 
     def on_mount(self) -> None:
         what = str(self.kind).capitalize() + "s"
@@ -340,6 +347,7 @@ class EndpointForm(ModalScreen[Saved | None]):
         if draft is None:
             return
         self._number += 1
+        self._test_left = self._whereabouts
         self.add_class("-tested")
         self.steps.ends[0].name = draft.name
         self.steps.begin()
@@ -364,8 +372,8 @@ class EndpointForm(ModalScreen[Saved | None]):
                 self.steps.ends[0].steps[:] = report.steps
             self.steps.finish(report)
             self._show_running()
-            field = field_to_mend(self.values.visible(), report.result, report.cause, report.remedy)
-            self._go_to(field)
+            if self._whereabouts == self._test_left:  # somebody who types on meanwhile stays where they are
+                self._go_to(field_to_mend(self.values.visible(), report.result, report.cause, report.remedy))
 
     def on_endpoint_form_step_ended(self, event: StepEnded) -> None:
         event.stop()
@@ -416,7 +424,7 @@ class EndpointForm(ModalScreen[Saved | None]):
                 self._go_to(field)
             elif error.message.startswith("Name:"):
                 self.view.focus_row(self.view.name_row, quietly=True)
-            self.say(f"Not saved. {error.message} {error.remedy}".strip(), bad=True)
+            self.say(f"Not saved. {error}", bad=True)
         else:
             self.dismiss(saved)
         finally:
