@@ -19,7 +19,7 @@ from syncterm.engine import lifecycle, schema_history
 from syncterm.engine.adapter_factory import AdapterFactory
 from syncterm.engine.batch_queue import POLL_SECONDS
 from syncterm.engine.clock import Clock
-from syncterm.engine.connector_setup import ConnectorSetup, load_setup
+from syncterm.engine.connector_setup import ConnectorSetup, is_set_up_so, load_setup
 from syncterm.engine.control import Control
 from syncterm.engine.destinations.base import Destination, StreamState
 from syncterm.engine.errors import ConfigError, ErrorClass, SynctermError
@@ -216,7 +216,10 @@ class Attempt:
             else f"{name}: {result.error_message}",
         )
         async with self._write() as connection:
-            await lifecycle.finish_stream(connection, self.sync_id, self.connector_id, result, full=full, withheld=withheld)
+            answers = full and await is_set_up_so(connection, setup, stream.config, settled.settlement.schema)
+            await lifecycle.finish_stream(
+                connection, self.sync_id, self.connector_id, result, answers_request=answers, withheld=withheld
+            )
             if full and result.outcome is Outcome.SUCCESS:
                 await schema_history.table_made_anew(connection, self.connector_id, name, settled.settlement.schema)
             await lifecycle.add_log(connection, self.connector_id, self.sync_id, self._log.take())

@@ -167,6 +167,17 @@ async def load_setup(connection: AsyncConnection, connector_id: str) -> Connecto
     )
 
 
+async def is_set_up_so(connection: AsyncConnection, setup: ConnectorSetup, stream: StreamConfig, schema: StreamSchema) -> bool:
+    """Whether the connector still reads a stream of that source, set up like that and with that approved schema."""
+    statement = (
+        select(streams, connectors.c.source_id)
+        .join(connectors, connectors.c.id == streams.c.connector_id)
+        .where(streams.c.connector_id == setup.id, streams.c.name == stream.name)
+    )
+    row = (await connection.execute(statement)).first()
+    return row is not None and row.source_id == setup.source.id and stream_of(row) == stream and row.schema == schema.to_text()
+
+
 async def load_destination(connection: AsyncConnection, destination_id: str) -> Endpoint | None:
     """A destination that is set up; None where there is none, or where it is unfinished."""
     row = (

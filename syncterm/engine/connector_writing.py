@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, Row, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Row, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine import lifecycle, schema_history
@@ -283,12 +283,11 @@ async def _write_streams(
         forget = {"schema": None, "schema_fingerprint": None, "kept_types": None}
         await connection.execute(update(streams).where(streams.c.connector_id == written.id).values(**forget))
     left = [name for name, stream in known.items() if stream.set_up[_SELECTED_AT] or other_source]
+    # A stream that is selected again has the set-up that it had; what the destination holds of another source's is read anew.
+    values = {"selected": False, **({"resync_requested": True} if other_source else {})}
     for names in _pieces(left):
         theirs = (streams.c.connector_id == written.id) & streams.c.name.in_(names)
-        if other_source:
-            await connection.execute(delete(streams).where(theirs))
-        else:  # a stream that is selected again has the set-up that it had
-            await connection.execute(update(streams).where(theirs).values(selected=False))
+        await connection.execute(update(streams).where(theirs).values(**values))
         for name in names:
             _note_stream(written, name, known[name].set_up, None)
     _shorten_audit(written)

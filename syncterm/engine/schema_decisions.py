@@ -15,7 +15,7 @@ from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncterm.engine import schema_history
-from syncterm.engine.connector_setup import draft_of, kept_of, kept_to_text, stream_of
+from syncterm.engine.connector_setup import draft_of, kept_of, stream_of
 from syncterm.engine.connector_writing import write_connector
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import Actor, ChangeState, Role, SchemaPolicy, StreamConfig, SyncMode
@@ -62,7 +62,7 @@ async def _accept(
     config, found = stream_of(row), StreamSchema.from_text(change.schema)
     approved = StreamSchema.from_text(row.schema) if row.schema else found
     schema, kept = accept(config, approved, found, entries, kept_of(row.kept_types))
-    values: dict[str, Any] = {"schema": schema.to_text(), "kept_types": kept_to_text(kept)}
+    values = schema_history.approved_values(schema, kept)
     again = reads_again(config, entries)
     if again:
         values["resync_requested"] = True

@@ -7,9 +7,10 @@ further. What stops a connector is noted with it (`connectors.schema_change`), w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from syncterm.engine import lifecycle
 from syncterm.engine.connector_setup import StreamSetup, kept_of, kept_to_text, stream_of
 from syncterm.engine.model import ChangeState, SchemaPolicy
-from syncterm.engine.schema import StreamSchema, fingerprint
+from syncterm.engine.schema import Field, StreamSchema, fingerprint
 from syncterm.engine.schema_change import Settlement, settle
 from syncterm.engine.schema_difference import ChangeKind, Entry
 from syncterm.engine.store.tables import catalog_streams, connectors, schema_changes, streams
@@ -100,7 +101,7 @@ async def keep_settlement(
         await connection.execute(
             update(streams)
             .where(streams.c.connector_id == connector_id, streams.c.name == stream)
-            .values(schema=settlement.schema.to_text(), kept_types=kept_to_text(settlement.kept))
+            .values(**approved_values(settlement.schema, settlement.kept))
         )
     common = {
         "connector_id": connector_id,
@@ -146,6 +147,11 @@ async def keep_settlement(
             )
         )
     return True
+
+
+def approved_values(schema: StreamSchema, kept: Mapping[str, Field]) -> dict[str, Any]:
+    """The columns of `streams` that say with which schema a stream goes on."""
+    return {"schema": schema.to_text(), "schema_fingerprint": fingerprint(schema), "kept_types": kept_to_text(kept)}
 
 
 async def _refresh(connection: AsyncConnection, change: OpenChange, settlement: Settlement, entries: Sequence[Entry]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,8 +82,8 @@ async def connector_streams(connection: AsyncConnection, connector_id: str) -> C
     if row is None:
         return None
     draft = draft_of(row)
-    listed = await _listed(connection, connector_id)
     entries = await source_streams(connection, draft.source_id) if draft.source_id is not None else ()
+    listed = await _listed(connection, connector_id, {entry.name for entry in entries})
     in_catalog = select(catalog_streams.c.name).where(catalog_streams.c.source_id == draft.source_id)
     others = select(streams.c.name, func.json_array_length(streams.c.schema, "$.fields")).where(
         streams.c.connector_id == connector_id, streams.c.schema.is_not(None), streams.c.name.not_in(in_catalog)
@@ -95,8 +95,11 @@ async def connector_streams(connection: AsyncConnection, connector_id: str) -> C
     return ConnectorStreams(draft, **listed, entries=entries, applied=applied, fingerprint=fingerprint)
 
 
-async def _listed(connection: AsyncConnection, connector_id: str) -> dict[str, Any]:
-    """What `ConnectorStreams` says of the streams that the connector has a set-up of. Of a row nothing is parsed here."""
+async def _listed(connection: AsyncConnection, connector_id: str, offered: Collection[str]) -> dict[str, Any]:
+    """What `ConnectorStreams` says of the streams that the connector has a set-up of. Of a row nothing is parsed here.
+
+    Streams of an earlier source are remembered only to be read anew where this one offers them, too.
+    """
     kept: tuple[dict[str, Any], dict[str, Any]] = {}, {}
     cursors: dict[str, str] = {}
     resyncs: set[str] = set()
@@ -106,6 +109,8 @@ async def _listed(connection: AsyncConnection, connector_id: str) -> dict[str, A
         for row in piece:
             name = row[0]
             *_, selected, reached, resync, deletes = row
+            if resync and not selected and name not in offered:
+                continue
             kept[selected][name] = row
             if reached is not None:
                 cursors[name] = str(reached)
@@ -126,7 +131,9 @@ async def _listed(connection: AsyncConnection, connector_id: str) -> dict[str, A
 
 async def stream_counts(connection: AsyncConnection, connector_id: str) -> tuple[int, int]:
     """How many streams a connector syncs, and of how many it has a set-up."""
-    statement = select(func.count().filter(streams.c.selected), func.count()).where(streams.c.connector_id == connector_id)
+    statement = select(
+        func.count().filter(streams.c.selected), func.count().filter(streams.c.selected | ~streams.c.resync_requested)
+    ).where(streams.c.connector_id == connector_id)
     selected, total = (await connection.execute(statement)).one()
     return selected, total
 
