@@ -27,7 +27,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from benchmarks import lineitem, machine
@@ -185,8 +185,9 @@ def tree(pid: int) -> list[int]:
     """A process and what it started; Linux."""
     found = [pid]
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += tree(int(child))
+        with suppress(OSError):  # a thread that ended meanwhile
+            for child in (task / "children").read_text().split():
+                found += tree(int(child))
     return found
 
 

@@ -20,6 +20,8 @@ from syncterm.output import say
 logger = logging.getLogger(__name__)
 
 LEAVING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SWITCH_INTERVAL = 0.0005
+"""Seconds after which a thread that computes in Python gives way to one that waits: a key never queues behind several syncs."""
 
 
 def run_dashboard(
@@ -37,6 +39,7 @@ def run_dashboard(
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         say("The dashboard needs a terminal. `syncterm status` prints the table, `syncterm engine` runs without a screen.")
         return 2
+    sys.setswitchinterval(SWITCH_INTERVAL)
     gc.disable()  # what is imported and set up stays: the app looks for garbage from then on
     settings = settings_module.load()
     start_logging(workspace)
