@@ -93,7 +93,7 @@ class StreamTree(RowView):
         for name in self._open:
             self._want(name)
         self._lay_out(place)
-        self.rows_changed()
+        self.rows_changed(everything=first)
 
     def columns_arrived(self, name: str, failure: str = "") -> None:
         """The columns of a stream were learned, or why they could not be."""

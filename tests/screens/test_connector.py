@@ -179,11 +179,11 @@ async def test_only_lines_that_changed_are_repainted(stage: Stage) -> None:
         ),
         (
             {"configuration_complete": False, "incomplete_reason": "no stream is selected"},
-            ("◐ Incomplete", "To do", "Finish the set-up"),
+            ("◐ Incomplete", "To do", "Finish it; then it is scheduled by itself."),
         ),
         (
             {"last_outcome": "failed", "last_error_class": "auth", "last_error_message": ERROR},
-            ("✗ Broken", "Renew the credentials", "refused the credentials"),
+            ("✗ Broken", "Correct the credentials", "refused the credentials"),
         ),
         ({"schedule_kind": "manual", "schedule_every_ms": None, "next_fire_at": None}, ("by hand only: press r",)),
     ],
@@ -202,7 +202,7 @@ async def test_a_connector_without_history_says_what_to_do_next(stage: Stage) ->
     fill(stage, write)
     async with opened(stage, size=(100, 30)) as pilot:
         assert "It has not run yet: press r to sync now." in shown(pilot)
-        assert "The streams of the source are not known yet." in shown(pilot)
+        await until(pilot, lambda: "The streams of the source are not known yet." in shown(pilot))
         await pilot.press("right_square_bracket")
         await quiet(pilot)
         assert "No sync yet: press r to sync now." in shown(pilot)
