@@ -31,6 +31,8 @@ class Endpoint:
     config: dict[str, Any]
     version: int
     """The version of the configuration that this is."""
+    present: bool = True
+    """Whether that is the present version, so that what the system offers is what its catalog in the store shows."""
     present_account: bool = True
     """Whether it leads to the same account as the present version, so that what is found out of its credentials holds there too."""
 
@@ -203,4 +205,4 @@ async def _endpoint(connection: AsyncConnection, kind: EndpointKind, endpoint_id
         return Endpoint(row.id, row.name, row.type, json.loads(row.config), row.version)
     config, version = await applied_config(connection, row, connector.source_version)
     same = version == row.version or not changed_account_fields(SOURCES_GROUP, row.type, config, json.loads(row.config))
-    return Endpoint(row.id, row.name, row.type, config, version, same)
+    return Endpoint(row.id, row.name, row.type, config, version, version == row.version, same)

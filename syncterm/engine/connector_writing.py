@@ -86,6 +86,7 @@ async def write_connector(
     *,
     paused: bool | None = None,
     able: EndAbilities = ABLE,
+    refresh: bool = True,
 ) -> WrittenConnector:
     """Make the store's connector what the draft says, inside the caller's write transaction.
 
@@ -93,6 +94,7 @@ async def write_connector(
         existing: its row; None for a new one. The caller has checked the version, and that the actor may.
         paused: pause or resume it; None leaves that as it is.
         able: what its ends can do.
+        refresh: apply the source's present version; else the one it has stays, as where nobody has looked at the difference.
 
     Raises:
         ConfigError: what no connector can be, a name that is taken, or a source or destination that is gone.
@@ -110,7 +112,7 @@ async def write_connector(
         "name": draft.name,
         "source_id": draft.source_id,
         "destination_id": draft.destination_id,
-        "source_version": source.version if source is not None else None,
+        "source_version": existing.source_version if existing is not None and not refresh else getattr(source, "version", None),
         "collection": draft.collection,
         "configuration_complete": incomplete is None,
         "incomplete_reason": incomplete,

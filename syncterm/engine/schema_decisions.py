@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncterm.engine import schema_history
+from syncterm.engine import lifecycle, schema_history
 from syncterm.engine.connector_setup import draft_of, kept_of, stream_of
 from syncterm.engine.connector_writing import write_connector
 from syncterm.engine.errors import ConfigError
@@ -114,9 +114,8 @@ async def always(connection: AsyncConnection, connector: Row[Any], change: Row[A
     if own:
         where = (streams.c.connector_id == connector.id, streams.c.name == change.stream)
         await connection.execute(update(streams).where(*where).values(schema_policy=policy))
-    else:
-        values = {"schema_policy": policy, "version": connectors.c.version + 1}
-        await connection.execute(update(connectors).where(connectors.c.id == connector.id).values(**values))
+    values = {"version": connectors.c.version + 1} | ({} if own else {"schema_policy": policy})
+    await lifecycle.touch(connection, connector.id, values)
     words = {SchemaPolicy.APPLY_ADDITIONS: "additions are", SchemaPolicy.APPLY_ALL: "all but breaking changes are"}
     breaking = " Breaking ones always wait." if any(entry.change_class is ChangeClass.BREAKING for entry in entries) else ""
     return f"From now on {words[policy]} applied by themselves.{breaking}"
@@ -124,9 +123,12 @@ async def always(connection: AsyncConnection, connector: Row[Any], change: Row[A
 
 async def offer(
     connection: AsyncConnection, connector_id: str, names: Sequence[str], policy: SchemaPolicy, sync_id: str | None, now: datetime
-) -> None:
-    """Record streams that are new in the source: waiting for a person; or selected, where the policy applies all."""
-    applied = policy is SchemaPolicy.APPLY_ALL
+) -> bool:
+    """Record streams that are new in the source: waiting for a person; or selected, where the policy applies all.
+
+    Returns:
+        Whether they were selected: not where a person has to look, as at a name or a table that the connector cannot have.
+    """
     connector = (await connection.execute(select(connectors).where(connectors.c.id == connector_id))).one()
     catalog = catalog_streams.c
     rows = (
@@ -136,6 +138,10 @@ async def offer(
             .order_by(catalog.position)
         )
     ).all()
+    if not rows:
+        return False
+    added = [default_stream(StreamSchema.from_text(row.schema)) for row in rows]
+    applied = policy is SchemaPolicy.APPLY_ALL and await _select(connection, connector, added, policy, now)
     effect = "It is selected and synced whole (replace); other settings are chosen in the set-up."
     difference = difference_text([Entry(ChangeKind.STREAM_ADDED, ChangeClass.ADDITIVE, effect=effect)])
     decided = {"decided_at": now, "decided_by": f"policy {policy}"} if applied else {}
@@ -154,13 +160,21 @@ async def offer(
         }
         for row in rows
     ]
-    if not values:
-        return
     await connection.execute(insert(schema_changes), values)
-    if applied:
-        added = [default_stream(StreamSchema.from_text(row.schema)) for row in rows]
-        engine = Actor(f"policy {policy}", Role.ADMINISTRATOR)
-        await _save(connection, connector, engine, now, lambda present: [*present, *added])
+    return applied
+
+
+async def _select(
+    connection: AsyncConnection, connector: Row[Any], added: Sequence[StreamConfig], policy: SchemaPolicy, now: datetime
+) -> bool:
+    """Take streams into the connector by its policy; whether it could be."""
+    engine = Actor(f"policy {policy}", Role.ADMINISTRATOR)
+    try:
+        async with connection.begin_nested():
+            await _save(connection, connector, engine, now, lambda present: [*present, *added])
+    except ConfigError:
+        return False
+    return True
 
 
 def default_stream(schema: StreamSchema) -> StreamConfig:
@@ -203,5 +217,5 @@ async def _save(
         select(streams).where(streams.c.connector_id == connector.id, streams.c.selected).order_by(streams.c.position)
     )
     present = [stream_of(stream) for stream in rows]
-    await write_connector(connection, replace(draft_of(row), streams=tuple(change(present))), row, actor, now)
+    await write_connector(connection, replace(draft_of(row), streams=tuple(change(present))), row, actor, now, refresh=False)
     await connection.execute(update(connectors).where(connectors.c.id == connector.id).values(updated_at=row.updated_at))

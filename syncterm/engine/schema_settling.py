@@ -76,13 +76,14 @@ class SchemaSettling:
     async def settle(
         self, setup: ConnectorSetup, wanted: Sequence[StreamSetup], catalog: Catalog, offered: Sequence[CatalogRow]
     ) -> Sequence[SettledStream]:
-        """How each stream is read; what the source offers is kept.
+        """How each stream is read; what the source offers is kept, where the connector uses the source's present version.
 
         Raises:
             SchemaChangedError: a change that waits for a person's decision, noted on the connector.
             ConfigError: the source never had such a stream or column.
         """
-        await source_catalog.keep(self._database, setup.source.id, offered, self._clock.now())
+        if setup.source.present:
+            await source_catalog.keep(self._database, setup.source.id, offered, self._clock.now())
         names = {stream.config.name for stream in wanted}
         while True:
             policy = SchemaPolicy(setup.schema_policy)
@@ -98,7 +99,8 @@ class SchemaSettling:
             wanted = [stream for stream in setup.streams if stream.config.name in names]
         for one in settled:
             self._say(one.settlement)
-        await self._offer_new_streams(setup.id, policy)
+        if setup.source.present:
+            await self._offer_new_streams(setup.id, policy)
         blocked = [one.settlement for one in settled if one.settlement.blocking is not None]
         if blocked:
             more = f" {len(blocked) - 1} more streams wait, too." if len(blocked) > 1 else ""
@@ -138,8 +140,7 @@ class SchemaSettling:
         if not names:
             return
         async with self._write() as connection:
-            await schema_decisions.offer(connection, connector_id, names, policy, self._sync_id, self._clock.now())
-        applied = policy is SchemaPolicy.APPLY_ALL
+            applied = await schema_decisions.offer(connection, connector_id, names, policy, self._sync_id, self._clock.now())
         what = "selected, the next sync reads them" if applied else "they wait for approval (A)"
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
         self._note(f"New in the source: {', '.join(names[:MOST_NAMES])}{more}; {what}.")

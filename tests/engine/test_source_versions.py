@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,39 @@ async def test_a_changed_source_waits_for_a_refresh(bench: Workbench, tmp_path: 
     (again,) = await bench.engine.operations.refresh_source(ADMINISTRATOR, [connector_id])
     assert not again.done
     assert "on the present version 2" in again.message
+
+
+async def test_an_older_version_in_use_changes_neither_the_catalog_nor_itself(bench: Workbench, tmp_path: Path) -> None:
+    old, new, out = database_of(tmp_path / "a.db", 1), database_of(tmp_path / "b.db", 2), tmp_path / "out.db"
+    with closing(sqlite3.connect(new)) as connection:
+        connection.execute("CREATE TABLE only_there (id INTEGER)")
+    await bench.apply(document(old, out).replace("{name: t, ", "{name: t, schema_policy: apply_all, "))
+    await succeed(bench)
+    saved = await change(bench, SOURCE, path=str(new))
+    assert await bench.engine.operations.discover(ADMINISTRATOR, saved.id) == 2
+    with closing(sqlite3.connect(old)) as connection:
+        connection.execute("CREATE TABLE only_here (id INTEGER)")
+    await succeed(bench)
+    assert [entry.name for entry in await bench.engine.queries.source_streams(saved.id)] == ["only_there", "t"]
+    assert await bench.engine.queries.schema_changes(await bench.id_of("c")) == ()
+    assert await applied(bench) == 1
+
+
+async def test_approving_a_schema_change_does_not_refresh_the_source(bench: Workbench, tmp_path: Path) -> None:
+    old, out = database_of(tmp_path / "a.db", 1), tmp_path / "out.db"
+    with closing(sqlite3.connect(old)) as connection:
+        connection.execute("ALTER TABLE t ADD note TEXT")
+    await bench.apply(document(old, out).replace("sync_mode: replace", "sync_mode: replace, columns: [id, note]"))
+    await succeed(bench)
+    await change(bench, SOURCE, path=str(database_of(tmp_path / "b.db", 2)))
+    with closing(sqlite3.connect(old)) as connection:
+        connection.execute("ALTER TABLE t DROP note")
+    assert (await bench.sync("c")).row.outcome is Outcome.FAILED
+    (result,) = await bench.engine.operations.approve_schema(ADMINISTRATOR, [await bench.id_of("c")])
+    assert result.done, result.message
+    assert await applied(bench) == 1
+    await succeed(bench)
+    assert arrived(out) == [1]
 
 
 async def test_a_changed_destination_is_used_at_once(bench: Workbench, tmp_path: Path) -> None:
