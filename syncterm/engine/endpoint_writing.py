@@ -18,7 +18,7 @@ from syncterm.engine.drafts import ConfigDifference
 from syncterm.engine.identifiers import new_id
 from syncterm.engine.key_store import load_keys
 from syncterm.engine.model import Actor, CredentialsState, EndpointKind
-from syncterm.engine.secrets import seal, unseal
+from syncterm.engine.secrets import seal, unseal, unseal_what_opens
 from syncterm.engine.source_versions import changed_account_fields, differences, keep_version, without_secrets
 from syncterm.engine.store.tables import CHANGE_SEQUENCE, LIVE_CONNECTOR, connectors, destinations, sources
 
@@ -57,6 +57,13 @@ def open_config(kind: EndpointKind, row: Any, key_path: Path) -> dict[str, Any]:
     config: dict[str, Any] = json.loads(row.config)
     fields = fields_of(GROUPS[kind], row.type)
     return unseal(config, fields, row.id, load_keys(key_path)) if fields else config
+
+
+def open_what_opens(kind: EndpointKind, row: Any, key_path: Path) -> tuple[dict[str, Any], bool]:
+    """As `open_config`, with None for a secret that does not open; and whether there is such a one: it has to be entered again."""
+    config: dict[str, Any] = json.loads(row.config)
+    fields = fields_of(GROUPS[kind], row.type)
+    return unseal_what_opens(config, fields, row.id, load_keys(key_path)) if fields else (config, False)
 
 
 def seal_config(kind: EndpointKind, type_: str, config: Mapping[str, Any], endpoint_id: str, key_path: Path) -> dict[str, Any]:
@@ -108,14 +115,14 @@ async def write_endpoint(
         if kind is EndpointKind.SOURCE:
             await keep_version(connection, endpoint_id, 1, text, actor_name=actor.name, now=now)
         return WrittenEndpoint(endpoint_id, 1, True, False, differences(group, type_, {}, config))
-    present = open_config(kind, existing, key_path)
+    present, lost = open_what_opens(kind, existing, key_path)
     fields = fields_of(group, type_) or frozenset()
     before, after = complete_config(group, type_, present), complete_config(group, type_, config)
     new_version = without_secrets(before, fields) != without_secrets(after, fields)
-    new_secrets = before != after and not new_version
+    new_secrets = (before != after or lost) and not new_version
     version = existing.version + 1 if new_version else existing.version
     values: dict[str, Any] = {"name": name, "incomplete_reason": incomplete_reason, "updated_at": now, "version": version}
-    if before != after:
+    if before != after or lost:
         text = json.dumps(seal_config(kind, type_, config, existing.id, key_path))
         values |= {"config": text, **_UNTESTED}
         if changed_account_fields(group, type_, present, config):

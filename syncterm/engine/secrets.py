@@ -73,7 +73,7 @@ def is_secret(path: FieldPath, fields: Collection[FieldPath]) -> bool:
     )
 
 
-Change = Callable[[FieldPath, str], str]
+Change = Callable[[FieldPath, str], str | None]
 
 
 def _map_text(value: Any, change: Change, path: FieldPath = ()) -> Any:
@@ -249,14 +249,33 @@ def unseal(config: Mapping[str, Any], fields: Collection[FieldPath], owner: str,
         ConfigError: where a value was sealed with a key that is not there, belongs to another owner or field, or was changed.
     """
 
-    def change(path: FieldPath, text: str) -> str:
-        if not text.startswith(_SEALED):
-            return text
-        value = _open(text, path, owner, keys)
-        register_secret(value)
-        return value
+    return _map_secrets(config, fields, lambda path, text: _unseal_text(path, text, owner, keys))
 
-    return _map_secrets(config, fields, change)
+
+def _unseal_text(path: FieldPath, text: str, owner: str, keys: Keys) -> str:
+    if not text.startswith(_SEALED):
+        return text
+    value = _open(text, path, owner, keys)
+    register_secret(value)
+    return value
+
+
+def unseal_what_opens(
+    config: Mapping[str, Any], fields: Collection[FieldPath], owner: str, keys: Keys
+) -> tuple[dict[str, Any], bool]:
+    """As `unseal`, with None for what does not open, so that it can be entered again; and whether there is such a secret."""
+    lost = False
+
+    def change(path: FieldPath, text: str) -> str | None:
+        nonlocal lost
+        try:
+            return _unseal_text(path, text, owner, keys)
+        except ConfigError:
+            lost = True
+            return None
+
+    opened = _map_secrets(config, fields, change)
+    return opened, lost
 
 
 def reseal(config: Mapping[str, Any], owner: str, keys: Keys) -> tuple[dict[str, Any], int]:

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from syncterm.engine import key_store
 from syncterm.engine.drafts import EndpointDraft
 from syncterm.engine.errors import ConfigError, NotAllowedError
+from syncterm.engine.key_store import load_keys
 from syncterm.engine.model import Actor, EndpointKind, Role
 from syncterm.engine.queries import EndpointRow
 from syncterm.engine.redaction import MASK
+from syncterm.engine.secrets import unseal
 from syncterm.engine.status import ConnectorStatus, SourceStatus
 from syncterm.engine.store.tables import sources
 from tests.engine.workbench import ADMINISTRATOR, Workbench, workbench
@@ -87,6 +90,24 @@ async def test_a_masked_secret_stays_and_a_new_one_replaces_it(bench: Workbench)
     assert rotated.version == 2
     document = await bench.engine.operations.export(ADMINISTRATOR)
     assert document.sources["shop"].config["password"] == "another-secret"
+
+
+async def test_a_secret_whose_key_is_lost_can_be_entered_again(bench: Workbench) -> None:
+    saved = await save(bench, postgres())
+    bench.engine.workspace.key_path.unlink()
+    key_store._held.clear()  # a process that begins now
+    draft = await read_draft(bench, saved.id)
+    with pytest.raises(ConfigError, match="Password: no secret is stored for it"):
+        await save(bench, draft)
+    await save(bench, replace(draft, config={**draft.config, "password": "entered-again"}))
+    draft = await read_draft(bench, saved.id)
+    await save(bench, replace(draft, name="opens"))
+    assert draft.version == 1
+    before = await stored(bench, saved.id)
+    assert (
+        unseal(before, frozenset({("password",)}), saved.id, load_keys(bench.engine.workspace.key_path))["password"]
+        == "entered-again"
+    )
 
 
 async def test_references_are_kept_and_shown(bench: Workbench) -> None:

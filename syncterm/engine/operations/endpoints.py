@@ -26,7 +26,7 @@ from syncterm.engine.endpoint_writing import (
     TABLES,
     USED_BY,
     WrittenEndpoint,
-    open_config,
+    open_what_opens,
     seal_config,
     tell_connectors,
     write_endpoint,
@@ -144,7 +144,7 @@ class EndpointOperations(OperationsBase):
         self._tested.remember(draft.kind, draft.type, check.config, found, now)
         async with self._database.write() as connection:
             present = await self._existing(connection, draft)
-            stored = open_config(draft.kind, present, self._adapters.key_path) if present is not None else {}
+            stored, _ = open_what_opens(draft.kind, present, self._adapters.key_path) if present is not None else ({}, False)
             same = present is not None and not differing_paths(GROUPS[draft.kind], draft.type, stored, check.config)
             if same:
                 await note_result(connection, draft.kind, endpoint_id, found, now)
@@ -247,7 +247,7 @@ class EndpointOperations(OperationsBase):
 
         def check() -> ConfigCheck:
             adapter = load_adapter(GROUPS[draft.kind], draft.type)
-            stored = open_config(draft.kind, existing, self._adapters.key_path) if existing is not None else {}
+            stored, _ = open_what_opens(draft.kind, existing, self._adapters.key_path) if existing is not None else ({}, False)
             found = check_config(adapter, _with_stored_secrets(adapter, draft, stored))
             found.require_sense(adapter.title)
             path = found.config.get("path")
