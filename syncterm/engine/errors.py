@@ -66,7 +66,8 @@ class SynctermError(Exception):
         """`source` or `destination`, where it is known which end of a connector raised it."""
 
     def __str__(self) -> str:
-        return f"{self.message} {self.remedy}".strip()
+        stop = "." if self.remedy and self.message and self.message[-1] not in ".!?:" else ""
+        return f"{self.message}{stop} {self.remedy}".strip()
 
 
 class ConfigError(SynctermError):

@@ -19,6 +19,8 @@ from syncterm.widgets.header import Badge, Header
 from syncterm.widgets.live_table import LiveTable
 
 if TYPE_CHECKING:
+    from textual.widget import Widget
+
     from syncterm.screens.dashboard import Dashboard
 
 PINNED = ("palette", "help", "quit")
@@ -38,6 +40,8 @@ class DashboardScreen(Screen[None]):
     """
 
     SCOPE: ClassVar[Scope]
+    AUTO_FOCUS = ""
+    """Each screen says itself where its keys go; Textual would give them to the filter line, which is hidden."""
     never: Mapping[str, str] = {}
     """Actions of the scope that never apply here, with the reason why; not on the footer."""
     place = Place()
@@ -71,6 +75,10 @@ class DashboardScreen(Screen[None]):
     def reason_against(self, action: str) -> str:
         """Why an action does nothing here and now, as a sentence; empty where it can be done."""
         return ""
+
+    def inner(self) -> tuple[Scope, Widget] | None:
+        """A widget in view with actions of its own, and their scope."""
+        return None
 
     def go_back(self) -> None:
         """What esc does: the first thing that can be closed or cleared; here, the screen itself."""
@@ -114,7 +122,17 @@ class DashboardScreen(Screen[None]):
 
     def _footer_keys(self) -> list[FooterKey]:
         keymap = self.dashboard.settings.keymap
-        keys: list[FooterKey] = []
+        inner = self.inner()
+        keys = [
+            FooterKey(
+                spec.id,
+                key_label(keys_of(spec, keymap)[0], ascii=self.dashboard.ascii),
+                spec.footer,
+                enabled=not self.full_reason_against(spec),
+            )
+            for spec in (in_scope(inner[0]) if inner is not None else ())
+            if spec.footer
+        ]
         for spec in (*in_scope(self.SCOPE), *in_scope(Scope.APP)):
             node = self if self.SCOPE in spec.scopes else self.app
             state = node.check_action(spec.id, ()) if spec.footer and spec.id not in self.never else False
@@ -177,7 +195,10 @@ class DashboardScreen(Screen[None]):
     async def perform(self, action: str) -> None:
         """Do an action of this screen or of the app as its key would, or say why not. For the footer, menus and the palette."""
         spec = ACTIONS[action]
-        if self.SCOPE not in spec.scopes:
+        inner = self.inner()
+        if inner is not None and inner[0] in spec.scopes:
+            await self.app.run_action(action, inner[1])
+        elif self.SCOPE not in spec.scopes:
             await self.app.run_action(action, self.app)
         elif self.check_action(action, ()):
             await self.app.run_action(action, self)

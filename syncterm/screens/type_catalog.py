@@ -116,6 +116,8 @@ class TypeCatalog(ModalScreen[str | None]):
         self._shown: list[CatalogType] = []
         self._searched = ""
         """What the list was searched for: keys may be faster than the list."""
+        self._chosen_early = False
+        """Enter was pressed before the types were loaded."""
 
     @property
     def _glyphs(self) -> Glyphs:
@@ -143,6 +145,8 @@ class TypeCatalog(ModalScreen[str | None]):
     async def _load(self) -> None:
         self._types = await asyncio.to_thread(catalog_types, GROUPS[self.kind])
         self._show()
+        if self._chosen_early:
+            self.action_choose()
 
     def on_resize(self) -> None:
         if self._types is not None:
@@ -192,6 +196,9 @@ class TypeCatalog(ModalScreen[str | None]):
             self.action_move(step)
 
     def action_choose(self) -> None:
+        if self._types is None:
+            self._chosen_early = True
+            return
         self._catch_up()
         index = self.query_one(OptionList).highlighted
         if index is None or index >= len(self._shown):

@@ -32,7 +32,7 @@ def fill_from_url(values: FormValues, text: str) -> tuple[str, ...]:
     try:
         settings: UrlSettings = reader(text)
     except SynctermError as error:
-        raise UrlError(f"{error.message} {error.remedy}".strip()) from None
+        raise UrlError(str(error)) from None
     except Exception as error:
         raise UrlError(f"The URL cannot be read ({type(error).__name__}).") from None
     for id_ in values.fill(settings.values):

@@ -101,7 +101,7 @@ class WindowDialog(ModalScreen[BlackoutWindow | None]):
             check_windows((*self._others, window))
             lines = [((f"{self._glyphs.check} ", "$text-success"), (clean(describe_window(window)), ""))]
         except ConfigError as error:
-            window, problem = None, f"{error.message} {error.remedy}".strip()
+            window, problem = None, str(error)
             ellipsis = self._glyphs.ellipsis
             lines = [
                 ((f"{self._glyphs.cross} ", "$text-error"), (clip(clean(error.message), 54, ellipsis), "$text-error")),
@@ -170,7 +170,7 @@ class StreamScheduleDialog(ModalScreen[bool | None]):
         try:
             self.chosen = self.query_one(ScheduleFields).schedule
         except ConfigError as error:
-            self.notify(f"{error.message} {error.remedy}".strip(), severity="warning")
+            self.notify(str(error), severity="warning")
             return
         self.dismiss(True)
 

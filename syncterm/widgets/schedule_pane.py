@@ -224,7 +224,7 @@ class SchedulePane(Vertical):
         try:
             check_windows(windows)
         except ConfigError as error:
-            self.notify(f"{error.message} {error.remedy}".strip(), severity="warning")
+            self.notify(str(error), severity="warning")
             return
         self.choice = replace(self.choice, blackout=windows)
         self.query_one("#window-list", PickList).show_count(len(windows), cursor)

@@ -75,7 +75,7 @@ def endpoint_stage(empty_stage: Stage) -> Stage:
 
 def names(screen: EndpointsScreen) -> list[str]:
     """The names shown, in order."""
-    return [screen.records[key].name for key in screen.table._selection.keys]
+    return [screen.records[key].name for key in screen.table._selection.keys if key in screen.records]
 
 
 def app_of(pilot: Any) -> SyncTermApp:
