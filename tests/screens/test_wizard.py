@@ -357,6 +357,26 @@ async def test_a_draft_of_a_complete_one_waits_paused(theatre: Theatre) -> None:
         await shown(pilot, "Paused")
 
 
+async def test_a_draft_with_something_to_mend_waits_paused(theatre: Theatre) -> None:
+    theatre.prepare(DOCUMENT)
+    async with theatre.open() as pilot:
+        screen = await make_connector(pilot)
+        streams = screen.wizard.streams
+        assert streams is not None
+        screen.go(Step.STREAMS)
+        await at(pilot, Step.STREAMS)
+        name = streams.entries[0].name
+        await pilot.press("enter")
+        await until(pilot, lambda: streams.schema(name) is not None, "its columns are known")
+        streams.set_row_filter([name], "no_such_column = 1")
+        screen.go(Step.REVIEW)
+        await at(pilot, Step.REVIEW)
+        assert not screen.wizard.complete
+        await pilot.press("w")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectorScreen), "the connector is open")
+        await shown(pilot, "Paused")
+
+
 async def test_hostile_names_stay_text(theatre: Theatre) -> None:
     path = theatre.folder / "hostile.sqlite"
     connection = sqlite3.connect(path)

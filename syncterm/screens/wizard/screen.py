@@ -309,12 +309,12 @@ class WizardScreen(ModalScreen[Saved | None]):
         dashboard, wizard = self._dashboard, self.wizard
         if how == DRAFT and not wizard.name.strip():
             wizard.name = "Draft"
-        draft, complete = wizard.draft(), wizard.complete
+        draft = wizard.draft()
         try:
             saved = await dashboard.host.call(
                 lambda engine: engine.operations.save_connector(dashboard.actor, draft, sync_now=how == SYNC)
             )
-            if how == DRAFT and complete:
+            if how == DRAFT and saved.incomplete_reason is None:  # nothing else would keep it from syncing
                 await dashboard.host.call(
                     lambda engine: engine.operations.pause(dashboard.actor, [saved.id], "A draft: resume it to let it sync.")
                 )
