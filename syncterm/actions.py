@@ -32,12 +32,15 @@ class Scope(StrEnum):
     """The table of sources, and that of destinations."""
     ENDPOINT = "endpoint"
     """The screen of one source or destination."""
+    STREAMS = "streams"
+    """The editor of streams and columns, on a connector's Schema tab and in the wizard."""
 
 
 class Group(StrEnum):
     """Headings of the help overlay, in its order."""
 
     ACTION = "Actions"
+    STREAMS = "Streams and columns"
     VIEW = "View"
     FIND = "Find and sort"
     COPY = "Copy and export"
@@ -88,6 +91,7 @@ TABLE = frozenset({Scope.CONNECTORS, Scope.ENDPOINTS})
 DETAIL = frozenset({Scope.CONNECTOR})
 BOTH = frozenset({Scope.CONNECTORS, Scope.CONNECTOR})
 ENDPOINT = frozenset({Scope.ENDPOINTS, Scope.ENDPOINT})
+STREAMS = frozenset({Scope.STREAMS})
 SYNCED = BOTH | {Scope.SYNC}
 """The screens of what syncs."""
 EVERY_SCREEN = SYNCED | ENDPOINT
@@ -280,6 +284,109 @@ _SPECS = (
         Group.ACTION,
         TABLE,
         footer="Details",
+    ),
+    # --- Streams and columns
+    ActionSpec(
+        "choose_row",
+        "space",
+        "Select or leave out",
+        "Take the stream or column under the cursor into the connector, or leave it out.",
+        Group.STREAMS,
+        STREAMS,
+        role=Role.USER,
+        footer="Select",
+        word="select",
+    ),
+    ActionSpec(
+        "set_up_stream",
+        "i",
+        "Set up",
+        "Everything about the stream or column: mode, key, cursor, cast, row filter, deleted records, look-back, table, policy.",
+        Group.STREAMS,
+        STREAMS,
+        role=Role.USER,
+        footer="Set up",
+        word="set-up",
+    ),
+    ActionSpec(
+        "save_streams",
+        "ctrl+s,f2",
+        "Save",
+        "Save the edits, after a look at what follows from them.",
+        Group.STREAMS,
+        STREAMS,
+        role=Role.USER,
+        footer="Save",
+        word="save",
+    ),
+    ActionSpec(
+        "undo_edit",
+        "u",
+        "Undo edit",
+        "Take the last edit back; again for the one before.",
+        Group.STREAMS,
+        STREAMS,
+        role=Role.USER,
+        footer="Undo",
+    ),
+    ActionSpec("redo_edit", "Y,ctrl+y", "Redo edit", "Do again what was undone.", Group.STREAMS, STREAMS, role=Role.USER),
+    ActionSpec(
+        "search_streams",
+        "slash",
+        "Search",
+        "Streams, columns and types that contain the text; n and N go from one to the next.",
+        Group.STREAMS,
+        STREAMS,
+        footer="Search",
+        word="search",
+    ),
+    ActionSpec(
+        "toggle_all",
+        "asterisk,ctrl+a",
+        "Select all",
+        "All streams that match the search, or all columns of the one under the cursor; where all are selected, none.",
+        Group.STREAMS,
+        STREAMS,
+        role=Role.USER,
+        word="select-all",
+    ),
+    ActionSpec(
+        "sync_mode",
+        "M",
+        "Sync mode",
+        "How the stream's records arrive: all or what is new, replaced, appended or upserted.",
+        Group.STREAMS,
+        STREAMS,
+        role=Role.USER,
+    ),
+    ActionSpec(
+        "primary_key",
+        "K",
+        "Primary key",
+        "On a column: into the key or out of it; on a stream: choose the key's columns.",
+        Group.STREAMS,
+        STREAMS,
+        role=Role.USER,
+    ),
+    ActionSpec(
+        "cursor_field",
+        "I",
+        "Cursor",
+        "The column that says how far an incremental mode has read.",
+        Group.STREAMS,
+        STREAMS,
+        role=Role.USER,
+        word="cursor",
+    ),
+    ActionSpec("cast", "X", "Cast", "The type that the column arrives in.", Group.STREAMS, STREAMS, role=Role.USER),
+    ActionSpec(
+        "row_filter",
+        "L",
+        "Row filter",
+        "Limit the records: the condition that those must meet that are synced.",
+        Group.STREAMS,
+        STREAMS,
+        role=Role.USER,
     ),
     # --- View
     ActionSpec("columns", "o", "Columns", "Choose which columns are shown.", Group.VIEW, TABLE),

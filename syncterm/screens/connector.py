@@ -41,6 +41,7 @@ from syncterm.widgets.tab_strip import TabStrip
 
 if TYPE_CHECKING:
     from textual.timer import Timer
+    from textual.widget import Widget
 
     from syncterm.engine.engine import Engine
     from syncterm.engine.events import Change
@@ -148,6 +149,9 @@ class ConnectorScreen(ActingScreen):
         unsaved = (Badge(self._schema.badge, loud=True),) if self._schema.badge else ()
         return (*unsaved, Badge("FAILURES ONLY")) if self._history.failures_only else unsaved
 
+    def inner(self) -> tuple[Scope, Widget] | None:
+        return (Scope.STREAMS, self._schema.editor) if self.is_mounted and self._tab == "schema" else None
+
     @property
     def _tab(self) -> str:
         """The tab in view."""
@@ -213,7 +217,7 @@ class ConnectorScreen(ActingScreen):
             cells, symbols = self.size.width, self.dashboard.glyphs
             changes = change_lines(picture.detail, cells, symbols) or waiting_lines(picture.waiting, cells, symbols)
             changes = (*changes, *version_lines(picture.detail, cells, symbols))
-            await self._schema.show_schema(changes, roomy=not self._is_low or self.has_class("-zoomed"))
+            await self._schema.show_schema(changes)
         elif current == "history":
             progress = (row.progress_records or 0, row.progress_bytes or 0) if row.activity == Activity.RUNNING else None
             self._history.show_progress(progress, now)
@@ -321,6 +325,7 @@ class ConnectorScreen(ActingScreen):
         self._strip.activate(tab)
         self._panes[tab].focus_target.focus()
         self.update_header()
+        self.update_footer()
         self._look(full=True)
 
     def action_next_tab(self) -> None:

@@ -17,12 +17,15 @@ from textual.widgets.option_list import Option
 
 from syncterm.actions import ACTIONS, ActionSpec, Argument, Scope, allowed, key_label, keys_of
 from syncterm.engine.errors import SynctermError
+from syncterm.screens.base import DashboardScreen
 from syncterm.screens.table_screen import TableScreen
 from syncterm.screens.table_view import ALL, TableView
 from syncterm.text import clean, clip, fit
 from syncterm.widgets.clean_input import CleanInput
 
 if TYPE_CHECKING:
+    from textual.widget import Widget
+
     from syncterm.screens.dashboard import Dashboard
 
 NAMES_SHOWN = 30
@@ -131,7 +134,12 @@ class PaletteScreen(ModalScreen[None]):
 
     def _here(self, spec: ActionSpec) -> bool:
         scope = getattr(self._under, "SCOPE", None)
-        return Scope.APP in spec.scopes or scope in spec.scopes
+        return Scope.APP in spec.scopes or scope in spec.scopes or self._inner(spec) is not None
+
+    def _inner(self, spec: ActionSpec) -> Widget | None:
+        """The widget of the screen below that does it; None where it is no widget's."""
+        inner = self._under.inner() if isinstance(self._under, DashboardScreen) else None
+        return inner[1] if inner is not None and inner[0] in spec.scopes else None
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -185,6 +193,8 @@ class PaletteScreen(ModalScreen[None]):
         return "This dashboard is read-only." if self.dashboard.read_only else f"Needs the role {spec.role}."
 
     def _reason(self, spec: ActionSpec) -> str:
+        if self._inner(spec) is not None:
+            return ""
         node = self._under if Scope.APP not in spec.scopes else self.app
         if node.check_action(spec.id, ()):
             return ""
@@ -294,7 +304,7 @@ class PaletteScreen(ModalScreen[None]):
         elif Scope.APP in command.spec.scopes:
             await app.run_action(command.spec.id, app)
         else:
-            await app.run_action(command.spec.id, self._under)
+            await app.run_action(command.spec.id, self._inner(command.spec) or self._under)
 
     def action_close(self) -> None:
         self.dismiss(None)

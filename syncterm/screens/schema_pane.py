@@ -6,11 +6,10 @@ import asyncio
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 
@@ -69,11 +68,6 @@ class ConnectorStreamReader:
 class SchemaPane(Vertical):
     """The tab of one connector."""
 
-    BINDING_GROUP_TITLE = "Schema"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s,f2", "save", "Save the edits", show=False, id="schema.save"),
-    ]
-
     DEFAULT_CSS = """
     SchemaPane #schema-change { color: $text-warning; }
     SchemaPane StreamEditor { height: 1fr; }
@@ -89,7 +83,7 @@ class SchemaPane(Vertical):
         self._glyphs = symbols
         self._change = Lines(id="schema-change")
         self._reader = ConnectorStreamReader(host, connector_id)
-        self.editor = StreamEditor(self._reader, symbols, id="schema-editor")
+        self.editor = StreamEditor(self._reader, symbols, savable=True, id="schema-editor")
         self._found: ConnectorStreams | None = None
         """What the store held at the last look."""
         self._looking = asyncio.Lock()
@@ -126,10 +120,9 @@ class SchemaPane(Vertical):
 
     # --- What the store holds
 
-    async def show_schema(self, change: Sequence[Line], *, roomy: bool) -> None:
+    async def show_schema(self, change: Sequence[Line]) -> None:
         """Look at the store's streams; edits stay. Above the tree stands what waits for approval."""
         self._change.show(change)
-        self.editor.roomy = roomy
         self.editor.locked = self._lock()
         await self._look_again()
 
@@ -198,7 +191,9 @@ class SchemaPane(Vertical):
 
     # --- Saving
 
-    def action_save(self) -> None:
+    @on(StreamEditor.SaveWanted)
+    def _save_wanted(self, event: StreamEditor.SaveWanted) -> None:
+        event.stop()
         if self.editor.refused():
             return
         if not self.unsaved:

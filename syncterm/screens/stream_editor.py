@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.worker import Worker, WorkerState
 
+from syncterm.actions import Group, Scope, bindings
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.model import StreamConfig
 from syncterm.engine.schema import StreamSchema
@@ -51,20 +52,8 @@ class StreamReader(Protocol):
 class StreamEditor(Vertical):
     """The tree, with its search line and foot."""
 
-    BINDING_GROUP_TITLE = "Streams and columns"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "choose_row", "Select or leave out", show=False, id="schema.select"),
-        Binding("asterisk,ctrl+a", "toggle_all", "Select all that match the search, or none", show=False, id="schema.select_all"),
-        Binding("i", "settings", "Set up the stream or column", show=False, id="schema.settings"),
-        Binding("M", "setting('sync_mode')", "Sync mode", show=False, id="schema.sync_mode"),
-        Binding("K", "setting('primary_key')", "Primary key", show=False, id="schema.primary_key"),
-        Binding("I", "setting('cursor_field')", "Cursor of incremental modes", show=False, id="schema.cursor"),
-        Binding("X", "setting('cast')", "Cast the column", show=False, id="schema.cast"),
-        Binding("L", "setting('row_filter')", "Row filter: limit the records", show=False, id="schema.row_filter"),
-        Binding("u", "undo", "Undo the last edit", show=False, id="schema.undo"),
-        Binding("Y,ctrl+y", "redo", "Redo it", show=False, id="schema.redo"),
-        Binding("slash", "search", "Search streams, columns and types", show=False, id="schema.search"),
-    ]
+    BINDING_GROUP_TITLE = Group.STREAMS.value
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.STREAMS)]
 
     DEFAULT_CSS = """
     StreamEditor #stream-foot { background: $panel; }
@@ -73,8 +62,19 @@ class StreamEditor(Vertical):
     class Edited(Message):
         """The set-up of streams was edited, undone or redone."""
 
-    def __init__(self, reader: StreamReader, symbols: Glyphs, *, id: str | None = None) -> None:  # noqa: A002
+    class SaveWanted(Message):
+        """A person wants the edits saved."""
+
+    def __init__(
+        self,
+        reader: StreamReader,
+        symbols: Glyphs,
+        *,
+        savable: bool = False,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
         super().__init__(id=id)
+        self._savable = savable
         self._reader = reader
         self._glyphs = symbols
         self.tree_view = StreamTree(symbols, id="streams")
@@ -83,8 +83,6 @@ class StreamEditor(Vertical):
         self._lines = StreamLines(symbols)
         self.locked = ""
         """Why nothing can be edited; empty where it can."""
-        self.roomy = True
-        """Whether there is room for a line of keys at the foot."""
         self._reading: set[str] = set()
         self._suggested = False
         self._warnings: dict[str, tuple[str | None, tuple[str, ...]]] = {}
@@ -215,11 +213,11 @@ class StreamEditor(Vertical):
             self.editing.select_columns(stream, columns, selected)
             self.edited()
 
-    def action_undo(self) -> None:
+    def action_undo_edit(self) -> None:
         if not self.refused() and self.editing is not None:
             self._say_step(self.editing.undo(), "Undone", "There is nothing to undo.")
 
-    def action_redo(self) -> None:
+    def action_redo_edit(self) -> None:
         if not self.refused() and self.editing is not None:
             self._say_step(self.editing.redo(), "Redone", "There is nothing to redo.")
 
@@ -230,11 +228,29 @@ class StreamEditor(Vertical):
             self.notify(f"{done}: {clean(title, limit=200)}.")
             self.edited()
 
-    def action_settings(self) -> None:
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self._savable if action == "save_streams" else super().check_action(action, parameters)
+
+    def action_save_streams(self) -> None:
+        self.post_message(self.SaveWanted())
+
+    def action_set_up_stream(self) -> None:
         self._settings("")
 
-    def action_setting(self, setting: str) -> None:
-        self._settings(setting)
+    def action_sync_mode(self) -> None:
+        self._settings("sync_mode")
+
+    def action_primary_key(self) -> None:
+        self._settings("primary_key")
+
+    def action_cursor_field(self) -> None:
+        self._settings("cursor_field")
+
+    def action_cast(self) -> None:
+        self._settings("cast")
+
+    def action_row_filter(self) -> None:
+        self._settings("row_filter")
 
     def _settings(self, setting: str) -> None:
         place, editing = self.tree_view.place(), self.editing
@@ -272,7 +288,7 @@ class StreamEditor(Vertical):
 
     # --- Searching
 
-    def action_search(self) -> None:
+    def action_search_streams(self) -> None:
         self._search.open()
 
     def clear_search(self) -> bool:
@@ -310,7 +326,7 @@ class StreamEditor(Vertical):
         self.show_foot()
 
     def show_foot(self) -> None:
-        """All about the row under the cursor; below it what is wrong with it, else the keys."""
+        """All about the row under the cursor; below it what is wrong with it."""
         place, editing, cells = self.tree_view.place(), self.editing, self.size.width
         if place is None or editing is None or not cells:
             self._foot.show(())
@@ -324,8 +340,6 @@ class StreamEditor(Vertical):
             messages += warnings
         if messages:
             lines.append(self._lines.warn(messages, cells, blocking=any(problem.blocking for problem in problems)))
-        elif self.roomy and not self.locked:
-            lines.append(_KEYS)
         self._foot.show(lines)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
@@ -334,10 +348,3 @@ class StreamEditor(Vertical):
             report = getattr(self.app, "report", None)
             if report is not None:
                 report(event.worker.error)
-
-
-_KEYS: Line = tuple(
-    part
-    for key, word in (("space", "select"), ("i", "set up"), ("/", "search"), ("*", "all"), ("u", "undo"), ("ctrl+s", "save"))
-    for part in ((f" {key}", "bold $primary"), (f" {word} ", "dim"))
-)

@@ -32,7 +32,7 @@ _STREAM = -1
 class StreamTree(RowView):
     """Streams and their columns."""
 
-    BINDING_GROUP_TITLE = "Schema"
+    BINDING_GROUP_TITLE = "Streams and columns"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right", "open", "Open", show=False, id="schema.open"),
         Binding("left", "close", "Close", show=False, id="schema.close"),

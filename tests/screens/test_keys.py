@@ -20,6 +20,7 @@ from syncterm.screens.endpoints import EndpointsScreen
 from syncterm.screens.help import HelpScreen
 from syncterm.screens.menu import ChoiceList, Menu, Ticks
 from syncterm.screens.palette import PaletteScreen
+from syncterm.screens.stream_editor import StreamEditor
 from syncterm.screens.sync_detail import SyncDetailScreen
 from syncterm.screens.table_screen import ScreenTable
 from syncterm.settings import Settings
@@ -27,6 +28,7 @@ from syncterm.widgets.catalog_tree import CatalogTree
 from syncterm.widgets.confirm import Confirm
 from syncterm.widgets.filter_bar import FilterBar
 from syncterm.widgets.header import Header
+from syncterm.widgets.stream_tree import StreamTree
 from tests.screens.conftest import STANDARD, Stage, connector_id, picture, seed, settle, toasts, until
 
 
@@ -63,6 +65,8 @@ def test_every_binding_of_ours_has_an_id() -> None:
         EndpointScreen,
         CatalogPane,
         CatalogTree,
+        StreamEditor,
+        StreamTree,
     ):
         for binding in owner.BINDINGS:
             assert isinstance(binding, Binding)
@@ -77,6 +81,7 @@ def test_every_entry_of_the_registry_has_its_method_where_it_lives() -> None:
         Scope.SYNC: SyncDetailScreen,
         Scope.ENDPOINTS: EndpointsScreen,
         Scope.ENDPOINT: EndpointScreen,
+        Scope.STREAMS: StreamEditor,
     }
     never = {Scope.ENDPOINTS: {"sync_now"}}
     for spec in ACTIONS.values():
@@ -93,7 +98,8 @@ def test_every_entry_of_the_registry_is_bound_where_it_lives() -> None:
 
 @pytest.mark.parametrize("scope", list(Scope))
 def test_a_key_means_one_thing(scope: Scope) -> None:
-    specs = in_scope(scope) if scope is Scope.APP else (*in_scope(scope), *in_scope(Scope.APP))
+    around = {Scope.APP: (), Scope.STREAMS: (Scope.CONNECTOR, Scope.APP)}.get(scope, (Scope.APP,))
+    specs = [spec for each in (scope, *around) for spec in in_scope(each)]
     keys = [key for spec in specs for key in spec.keys.split(",") if key]
     assert len(keys) == len(set(keys))
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import update
 from textual.pilot import Pilot
 
+from syncterm.actions import Group, Scope, in_scope
 from syncterm.app import SyncTermApp
 from syncterm.engine import source_catalog
 from syncterm.engine.model import DeleteHandling, SchemaPolicy, StreamConfig, SyncMode
@@ -17,6 +18,7 @@ from syncterm.engine.store import tables
 from syncterm.engine.store.database import Database
 from syncterm.screens.connector import ConnectorScreen
 from syncterm.screens.connectors import ConnectorsScreen
+from syncterm.screens.help import entries
 from syncterm.screens.line_dialog import LineDialog
 from syncterm.screens.menu import Menu, Ticks
 from syncterm.screens.schema_pane import SchemaPane
@@ -314,6 +316,36 @@ async def test_a_new_stream_starts_with_what_the_catalog_suggests(stage: Stage) 
         )
         await save(pilot)
         assert (await saved_streams(pilot))["payments"].cursor_field == "changed_at"
+
+
+# --- Finding what the keys do
+
+
+async def test_the_keys_stand_in_the_help_under_a_heading_of_their_own_and_in_the_footer(stage: Stage) -> None:
+    standard(stage)
+    async with opened(stage, size=(80, 24)) as pilot:
+        found = entries(pilot.app.screen, ascii=False)
+        mine = {entry.title for entry in found if entry.group == Group.STREAMS}
+        assert mine >= {spec.title for spec in in_scope(Scope.STREAMS)} | {"Open", "Close", "Next match"}
+        assert "space Select  i Set up  ctrl+s Save  u Undo" in picture(application(pilot))[-1]
+        await pilot.press("right_square_bracket")
+        await quiet(pilot)
+        assert "Set up" not in picture(application(pilot))[-1]
+
+
+async def test_the_palette_does_what_the_keys_do(stage: Stage) -> None:
+    standard(stage)
+    async with opened(stage, size=(120, 40)) as pilot:
+        await go(pilot, "countries")
+        await pilot.press("colon", *"sync-mode")
+        await until(pilot, lambda: "Sync mode" in shown(pilot))
+        await pilot.press("enter")
+        await menu(pilot, "p")
+        assert editing(pilot).config("countries").sync_mode is SyncMode.APPEND
+        await pilot.press("colon", *"undo-edit")
+        await until(pilot, lambda: "Undo edit" in shown(pilot))
+        await pilot.press("enter")
+        await until(pilot, lambda: editing(pilot).config("countries").sync_mode is SyncMode.REPLACE)
 
 
 # --- Saving and leaving

@@ -99,7 +99,6 @@ class StreamsStep(StepView):
     def compose(self) -> ComposeResult:
         yield Lines(id="catalog-state")
         self._editor = StreamEditor(SourceReader(self.dashboard, self.wizard), self.glyphs, id="stream-editor")
-        self._editor.roomy = False
         yield self._editor
 
     def on_mount(self) -> None:
@@ -263,13 +262,13 @@ class StreamsStep(StepView):
         self._editor.action_toggle_all()
 
     def action_settings(self) -> None:
-        self._editor.action_settings()
+        self._editor.action_set_up_stream()
 
     def action_search(self) -> None:
-        self._editor.action_search()
+        self._editor.action_search_streams()
 
     def action_undo(self) -> None:
-        self._editor.action_undo()
+        self._editor.action_undo_edit()
 
     def action_edit_source(self) -> None:
         self.run_worker(self._edit_source(), group="edit-source", exclusive=True, exit_on_error=False)
