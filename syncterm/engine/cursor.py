@@ -7,6 +7,7 @@ their key, so that a record that changed without moving its cursor arrives, and 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import blake2b
@@ -89,6 +90,7 @@ class CursorFilter:
         include_null: whether records without a cursor value pass; else they are rejected.
         look_back: how far below the cursor records pass again.
         cap: nothing beyond this instant passes where the source gave no `high`; an Arrow scalar of the column's type or None.
+        extra: columns of the batches that are not delivered any more: records that were delivered with them are recognised by them.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class CursorFilter:
         include_null: bool,
         look_back: timedelta | None = None,
         cap: Any = None,
+        extra: Collection[str] = (),
     ) -> None:
         if field.type.name not in CURSOR_TYPES:
             raise ConfigError(
@@ -119,7 +122,8 @@ class CursorFilter:
         self._highest: Any = None
         self._hashes: Counter[str] = Counter()
         self._columns: tuple[str, ...] | None = None
-        """The columns of the records seen."""
+        """The columns of the records delivered."""
+        self._extra = frozenset(extra)
         self.beyond = 0
         """Records beyond the window seen so far: changed since the sync began, or in the future."""
 
@@ -161,7 +165,7 @@ class CursorFilter:
             import pyarrow as pa
 
             batch = pa.Table.from_batches([batch, nulls]).combine_chunks().to_batches()[0]
-        return batch, unchanged, filtered, rejected
+        return self._delivered_columns(batch), unchanged, filtered, rejected
 
     def pass_over(self, batch: pa.RecordBatch) -> None:
         """Let the cursor pass records that are left out for another reason: they may be the highest.
@@ -186,7 +190,7 @@ class CursorFilter:
 
         if not batch.num_rows:
             return batch, 0
-        self._columns = tuple(batch.schema.names)
+        self._columns = tuple(self._delivered_columns(batch).schema.names)
         index = batch.schema.get_field_index(self.field.name)
         unchanged = 0
         if self._low is not None and self._delivered:
@@ -210,13 +214,17 @@ class CursorFilter:
             if pc.equal(highest, self._highest).as_py():
                 newest = batch.filter(pc.equal(values, highest))
                 at_low_still = self._low is not None and pc.equal(highest, self._low).as_py()
-                self._hashes.update(row_hashes(self._hashed(newest) if at_low_still else newest))
+                self._hashes.update(row_hashes(self._hashed(newest) if at_low_still else self._delivered_columns(newest)))
         return batch, unchanged
 
     def _hashed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The columns that the hashes of the cursor before are of, where all of them are there still; else all columns."""
+        """The columns that the hashes of the cursor before are of, where all of them are there still; else those delivered."""
         columns = self._before.columns if self._before is not None else None
-        return batch.select(list(columns)) if columns and set(columns) <= set(batch.schema.names) else batch
+        known = columns and set(columns) <= set(batch.schema.names)
+        return batch.select(list(columns)) if columns and known else self._delivered_columns(batch)
+
+    def _delivered_columns(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return batch.select([name for name in batch.schema.names if name not in self._extra]) if self._extra else batch
 
     def _reject_null(self, row: dict[str, Any]) -> RejectedRecord:
         return RejectedRecord(
@@ -242,7 +250,7 @@ class CursorFilter:
                 # The look-back delivered late records, nothing at or above the cursor.
                 return before
             if pc.equal(value, self._low).as_py():
-                if before.columns is None or self._columns is None or set(before.columns) <= set(self._columns):
+                if before.columns is None or self._columns is None or set(before.columns) <= {*self._columns, *self._extra}:
                     return replace(before, hashes=Counter(before.hashes) + hashes)
                 return Cursor(text, dict(hashes), self.field.name, self._columns)  # of other columns: the earlier ones say nothing
         return Cursor(text, dict(hashes), self.field.name, self._columns)

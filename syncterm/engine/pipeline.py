@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -21,7 +21,18 @@ from syncterm.engine.deletes import DELETED_AT, GUARD_SHARE, DeletePlan, check_d
 from syncterm.engine.destinations.base import Destination, Load, LoadResult, LoadTarget, StreamState
 from syncterm.engine.errors import ConfigError, SchemaChangedError, TooManyRejectsError, UnbalancedError
 from syncterm.engine.failpoint import reach
-from syncterm.engine.model import ACTION_OF_MODE, Action, Cursor, DeleteHandling, RejectedRecord, StreamConfig, StreamCounts, Window
+from syncterm.engine.model import (
+    ACTION_OF_MODE,
+    Action,
+    Cursor,
+    DeleteHandling,
+    RejectedRecord,
+    StreamConfig,
+    StreamCounts,
+    SyncMode,
+    Window,
+)
+from syncterm.engine.row_filter import filtered_fields
 from syncterm.engine.schema import Field, StreamSchema, arrow_field, parse_type
 from syncterm.engine.selection import Selection
 from syncterm.engine.sources.base import Source, SourceBatch
@@ -138,12 +149,13 @@ def run_stream(source: Source, destination: Destination, task: StreamTask, contr
             remedy="Leave the column out, or choose remove or keep for deleted records.",
         )
     before = _cursor_before(task)
+    extra = _left_out_since(task, fields, before)
     with (
         control.interrupter(source.interrupt),
         control.interrupter(destination.interrupt),
-        closing(Selection(stream, task.schema, fields, task.arriving)) as selection,
+        closing(Selection(stream, task.schema, (*fields, *extra), task.arriving)) as selection,
     ):
-        cursor_filter = _cursor_filter(source, task, fields, before)
+        cursor_filter = _cursor_filter(source, task, fields, before, [field.name for field in extra])
         load = destination.open(
             LoadTarget(
                 connector_id=task.connector_id,
@@ -191,8 +203,18 @@ def _cursor_before(task: StreamTask) -> Cursor | None:
     return before
 
 
+def _left_out_since(task: StreamTask, fields: tuple[Field, ...], before: Cursor | None) -> tuple[Field, ...]:
+    """Columns that the records at the cursor were delivered with and that are no longer selected, where the source has them still:
+    they are read once more, to recognise those records. An upsert brings a record once, recognised or not."""
+    delivered = before.columns if before is not None and before.hashes else None
+    if delivered is None or task.stream.sync_mode is not SyncMode.INCREMENTAL_APPEND:
+        return ()
+    left_out = set(delivered) - {field.name for field in fields}
+    return tuple(field for field in filtered_fields(task.stream, task.schema, task.arriving) if field.name in left_out)
+
+
 def _cursor_filter(
-    source: Source, task: StreamTask, fields: tuple[Field, ...], before: Cursor | None
+    source: Source, task: StreamTask, fields: tuple[Field, ...], before: Cursor | None, extra: Sequence[str]
 ) -> tuple[CursorFilter, Window] | None:
     """The filter and the window of an incremental stream; None for the others."""
     stream = task.stream
@@ -214,6 +236,7 @@ def _cursor_filter(
         include_null=stream.include_null_cursor,
         look_back=stream.look_back,
         cap=cap,
+        extra=extra,
     )
     return filter_, window
 

@@ -100,3 +100,17 @@ async def test_a_mode_that_is_changed_while_a_sync_runs_holds_for_the_next(tmp_p
         assert (await bench.completed(sync_id)).row.outcome == Outcome.SUCCESS
         assert (await bench.sync("copy")).row.outcome == Outcome.SUCCESS
         assert numbers(tmp_path, "events", "id") == list(range(1, 21))
+
+
+async def test_a_column_that_is_left_out_makes_no_delivered_record_new(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "first.db")) as connection, connection:
+        connection.execute("create table orders (number integer, note text)")
+        connection.executemany("insert into orders values (?, ?)", [(1, "a"), (2, "b"), (2, "c")])
+    async with workbench(tmp_path) as bench:
+        await bench.apply(DOCUMENT.replace("FOLDER", str(tmp_path)))
+        first = await identifier(bench, sources, "first")
+        draft = await save(bench, ConnectorDraft("copy", first, await identifier(bench, destinations, "warehouse"), "", (ORDERS,)))
+        assert (await bench.sync("copy")).row.outcome == Outcome.SUCCESS
+        await save(bench, replace(draft, streams=(replace(ORDERS, columns=("number",)),)))
+        assert (await bench.sync("copy")).row.outcome == Outcome.SUCCESS
+        assert numbers(tmp_path, "orders", "number") == [1, 2, 2]
