@@ -6,16 +6,20 @@ from collections.abc import Collection, Mapping
 
 from syncterm.engine.model import SyncMode
 from syncterm.stream_editing import StreamEditing
+from syncterm.text import byte_size, count
 
 _NAMED = 3
 
 
-def consequences(editing: StreamEditing, cursors: Mapping[str, str]) -> tuple[str, ...]:
+def consequences(
+    editing: StreamEditing, cursors: Mapping[str, str], volumes: Mapping[str, tuple[int, int]] | None = None
+) -> tuple[str, ...]:
     """One sentence for each kind of change, the heaviest first.
 
     Args:
         editing: the edits, against what is saved.
         cursors: stream → how far it has been read; those that have been.
+        volumes: stream → records and bytes that it has at least, where that is known.
     """
     groups: dict[str, list[str]] = {sentence: [] for sentence in _SENTENCES}
     for entry in editing.entries:
@@ -24,7 +28,18 @@ def consequences(editing: StreamEditing, cursors: Mapping[str, str]) -> tuple[st
                 groups[sentence].append(entry.name)
     troubled = editing.troubled
     groups[_TROUBLED] = [entry.name for entry in editing.entries if entry.name in troubled]
-    return tuple(f"{_listed(names)} {sentence}" for sentence, names in groups.items() if names)
+    known = volumes or {}
+    return tuple(
+        f"{_listed(names)} {sentence}{_volume([known[name] for name in names if name in known]) if sentence in _WHOLE else ''}"
+        for sentence, names in groups.items()
+        if names
+    )
+
+
+def _volume(volumes: Collection[tuple[int, int]]) -> str:
+    """How much is read at least; empty where nothing is known."""
+    records, size = (sum(each) for each in zip(*volumes, strict=True)) if volumes else (0, 0)
+    return f" At least {count(records)} {'record' if records == 1 else 'records'} ({byte_size(size)})." if records else ""
 
 
 def _of_stream(editing: StreamEditing, name: str, synced: bool) -> list[str]:
@@ -77,4 +92,6 @@ _CAST = "arrives in other types; where the destination's column cannot hold them
 _FILTER = "filtered anew from now on; what is before the cursor, or in the destination, changes with a historical re-sync."
 _APPENDED = "appended whole at each sync: the destination grows by all records each time."
 _QUIET = "set up anew from the next sync on; nothing is read again."
+_WHOLE = (_AGAIN, _APPENDED)
+"""What reads everything there is."""
 _SENTENCES = (_TROUBLED, _AGAIN, _NEW, _LEFT_OUT, _TABLE, _FEWER, _MORE, _CAST, _FILTER, _APPENDED, _QUIET)

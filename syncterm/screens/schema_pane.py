@@ -209,7 +209,7 @@ class SchemaPane(Vertical):
         question = Confirm(
             "Save",
             title=f"Save the changes of {count(self.unsaved)} {'stream' if self.unsaved == 1 else 'streams'}?",
-            consequences=await asyncio.to_thread(consequences, editing, found.cursors),
+            consequences=await asyncio.to_thread(consequences, editing, found.cursors, await self._volumes(editing)),
             dangerous=bool(editing.troubled),
             ascii=self._dashboard.ascii,
         )
@@ -228,6 +228,13 @@ class SchemaPane(Vertical):
         self.editor.edited()
         self.notify(clean(saved.message), title=clean(saved.name))
         return True
+
+    async def _volumes(self, editing: StreamEditing) -> Mapping[str, tuple[int, int]]:
+        edited = frozenset(editing.changed)
+        try:
+            return await self._host.call(lambda engine: engine.queries.stream_volumes(self._connector_id, edited))
+        except SynctermError:  # saving says it where it matters
+            return {}
 
     async def may_leave(self) -> bool:
         """Ask what becomes of unsaved edits; whether the screen may be left. Call it in a worker."""

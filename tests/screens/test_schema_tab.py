@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from syncterm.stream_editing import StreamEditing
 from syncterm.widgets.confirm import Confirm
 from syncterm.widgets.lines import Lines, plain
 from syncterm.widgets.stream_tree import StreamTree
-from tests.screens.conftest import NOW, Stage, picture, toasts, until
+from tests.screens.conftest import ANA, NOW, Stage, picture, toasts, until
 from tests.screens.connector_store import CONNECTOR_ID, SeedStream, add_connector, fill, opened, quiet, standard
 
 SOURCE_ID = "0ksource000000000000"
@@ -405,6 +406,50 @@ async def test_what_somebody_else_saved_meanwhile_is_not_overwritten_and_edits_s
         after = await saved_streams(pilot)
         assert after["countries"].sync_mode is SyncMode.APPEND
         assert after["orders"].columns == ("id", "customer_id", "total", "placed_at", "updated_at")
+
+
+async def test_what_somebody_else_saves_is_shown_at_once_beneath_the_edits(stage: Stage) -> None:
+    standard(stage)
+    async with opened(stage, size=(120, 40)) as pilot:
+        await go(pilot, "countries")
+        await pilot.press("space")
+        await go(pilot, "orders", "state")
+        await pilot.press("space")
+        await until(pilot, lambda: pane(pilot).unsaved == 2)
+        draft = await application(pilot).host.call(lambda engine: engine.queries.connector_draft(CONNECTOR_ID))
+        assert draft is not None
+        theirs = tuple(
+            replace(config, table="theirs", columns=("id", "total", "placed_at"), row_filter="total > 1")
+            if config.name == "orders"
+            else replace(config, table="customers_2")
+            if config.name == "customers"
+            else config
+            for config in draft.streams
+        )
+        await application(pilot).host.call(
+            lambda engine: engine.operations.save_connector(ANA, replace(draft, streams=theirs, destination_id=None))
+        )
+        await until(pilot, lambda: editing(pilot).config("customers").table == "customers_2", "what was saved is taken over")
+        orders = editing(pilot).config("orders")
+        assert (orders.table, orders.row_filter) == ("theirs", "total > 1")
+        assert orders.columns == ("id", "customer_id", "total", "placed_at", "updated_at")
+        assert set(editing(pilot).changed) == {"orders", "countries"}
+        said = "\n".join(toasts(application(pilot)))
+        assert "Your edits of 2 streams stay" in said
+        assert "Both changed orders (columns): yours counts once you save." in said
+
+
+async def test_the_review_names_how_much_is_read_again(stage: Stage) -> None:
+    standard(stage)
+    async with opened(stage, size=(120, 40)) as pilot:
+        await go(pilot, "orders", "customer_id")
+        await pilot.press("I")
+        await until(pilot, lambda: editing(pilot).config("orders").cursor_field == "customer_id")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        assert "orders: read again from the beginning at the next sync. At least" in " ".join(
+            shown(pilot).replace("│", " ").split()
+        )
 
 
 async def test_leaving_with_unsaved_edits_asks(stage: Stage) -> None:

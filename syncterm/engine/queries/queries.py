@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -109,6 +109,11 @@ class Queries:
         """The keys and cursors that a source's catalog suggests, by stream."""
         async with self._database.read() as connection:
             return await _streams.stream_suggestions(connection, source_id)
+
+    async def stream_volumes(self, connector_id: str, names: Collection[str]) -> Mapping[str, tuple[int, int]]:
+        """The most records and bytes that one of the latest syncs read of each of those streams: it has as many at least."""
+        async with self._database.read() as connection:
+            return await _streams.stream_volumes(connection, connector_id, names)
 
     async def streams_with_column(self, connector_id: str, text: str) -> frozenset[str]:
         """The streams that have a column whose name or type contains the text, upper and lower case alike (ASCII)."""

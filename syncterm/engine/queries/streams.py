@@ -16,7 +16,7 @@ from syncterm.engine.connector_setup import draft_of, stream_of
 from syncterm.engine.drafts import CatalogEntry, ConnectorDraft
 from syncterm.engine.queries.set_up import source_streams
 from syncterm.engine.schema import StreamSchema
-from syncterm.engine.store.tables import catalog_streams, connectors, streams
+from syncterm.engine.store.tables import catalog_streams, connectors, streams, sync_streams, syncs
 from syncterm.engine.stored_streams import StoredStreams
 from syncterm.engine.stream_defaults import Suggestion, suggest_from_document
 
@@ -163,6 +163,28 @@ async def stream_suggestions(connection: AsyncConnection, source_id: str) -> Map
 
 def _suggestions(piece: Iterable[tuple[str, str]]) -> dict[str, Suggestion]:
     return {name: suggest_from_document(json.loads(text)) for name, text in piece}
+
+
+async def stream_volumes(connection: AsyncConnection, connector_id: str, names: Collection[str]) -> dict[str, tuple[int, int]]:
+    """See `Queries.stream_volumes`."""
+    latest = (
+        select(syncs.c.id)
+        .where(syncs.c.connector_id == connector_id, syncs.c.records_read > 0)
+        .order_by(syncs.c.created_at.desc())
+        .limit(_LATEST_SYNCS)
+    )
+    statement = (
+        select(sync_streams.c.stream, func.max(sync_streams.c.records_read), func.max(sync_streams.c.bytes))
+        .where(sync_streams.c.sync_id.in_(latest))
+        .group_by(sync_streams.c.stream)
+    )
+    if len(names) <= PIECE:
+        statement = statement.where(sync_streams.c.stream.in_(names))
+    rows = await connection.execute(statement)
+    return {stream: (records, size) for stream, records, size in rows if records and stream in names}
+
+
+_LATEST_SYNCS = 20
 
 
 async def streams_with_column(connection: AsyncConnection, connector_id: str, text: str) -> frozenset[str]:
