@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -191,4 +192,4 @@ def _remedy(blocked: Settlement, connector: str) -> str:
         return unfit.effect
     if blocked.rejected:
         return ""
-    return f"Approve or reject it: A on the connector's screen, or `syncterm approve {connector}`."
+    return f"Approve or reject it: A on the connector's screen, or `syncterm approve {shlex.quote(connector)}`."
