@@ -206,15 +206,17 @@ class ConnectorWizard:
     # --- What it makes
 
     def draft(self) -> ConnectorDraft:
-        """The connector as it would be saved now."""
+        """The connector as it would be saved now. An end that has not been looked up yet is the saved one."""
         editing = self.streams
-        own_source = self.source is not None and self.source.id == self._saved.source_id
+        source_id = self.source.id if self.source is not None else self._saved.source_id
+        destination_id = self.destination.id if self.destination is not None else self._saved.destination_id
+        own_source = source_id == self._saved.source_id
         chosen = editing.streams() if editing is not None else self._saved.streams if own_source else ()
         return replace(
             self._saved,
             name=self.name,
-            source_id=self.source.id if self.source is not None else None,
-            destination_id=self.destination.id if self.destination is not None else None,
+            source_id=source_id,
+            destination_id=destination_id,
             collection=self.collection,
             streams=tuple(
                 stream

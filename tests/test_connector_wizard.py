@@ -152,6 +152,12 @@ def test_a_failed_discovery_says_why_in_the_review() -> None:
     assert wizard.discovery_fault == ""
 
 
+def test_what_is_not_looked_up_yet_is_what_is_saved() -> None:
+    saved = ConnectorDraft("copy", "s1", "d1", streams=(StreamConfig("orders", SyncMode.REPLACE),), id="c1", version=3)
+    wizard = ConnectorWizard(saved)  # a person who saves before the ends are read takes nothing away
+    assert (wizard.draft(), wizard.changed) == (saved, False)
+
+
 def test_changing_one_that_exists() -> None:
     saved = replace(whole().draft(), id="c1", version=7)
     wizard = ConnectorWizard(saved)
