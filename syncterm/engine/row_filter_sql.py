@@ -17,7 +17,7 @@ from syncterm.engine.row_filter_functions import AGGREGATES, FUNCTIONS, KIND_TIT
 from syncterm.engine.row_filter_syntax import Node, RowFilterError
 from syncterm.engine.schema import LogicalType, parse_type
 
-_INTERVAL = re.compile(r"\s*(\d{1,9})\s+(second|minute|hour|day|week|month|quarter|year)s?\s*", re.IGNORECASE)
+_INTERVAL = re.compile(r"\s*([0-9]{1,9})\s+(second|minute|hour|day|week|month|quarter|year)s?\s*", re.IGNORECASE)
 
 
 class UnknownColumnError(RowFilterError):

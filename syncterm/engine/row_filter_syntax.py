@@ -21,7 +21,7 @@ DEEPEST_FILTER = 40
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
       | (?P<comment>--|/\*)
-      | (?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?!\w))
+      | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?!\w))
       | (?P<string>'(?:[^']|'')*')
       | (?P<quoted>"(?:[^"]|"")*")
       | (?P<name>[^\W\d]\w*)

@@ -172,6 +172,8 @@ def test_a_condition_keeps_the_records_it_is_true_for(text: str, ids: list[int |
         ("(id = 1", 7, "ends where )"),
         ("id > 5 5", 7, "AND, OR or the end"),
         ("id = 1; drop table x", 6, "semicolon"),
+        ("id = \u0661", 5, "is not expected here"),
+        ("at > at - interval '\u0661 days'", 10, "is not an interval"),
         ("id = 1 -- and so on", 7, "Comments"),
         ("id = /* 1 */ 2", 5, "Comments"),
         ("name = 'x", 7, "does not end"),
