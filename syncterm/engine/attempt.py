@@ -218,7 +218,13 @@ class Attempt:
         async with self._write() as connection:
             answers = full and await is_set_up_so(connection, setup, stream.config, settled.settlement.schema)
             await lifecycle.finish_stream(
-                connection, self.sync_id, self.connector_id, result, answers_request=answers, withheld=withheld
+                connection,
+                self.sync_id,
+                self.connector_id,
+                result,
+                answers_request=answers,
+                withheld=withheld,
+                approved=stream.approved_deletes,
             )
             if full and result.outcome is Outcome.SUCCESS:
                 await schema_history.table_made_anew(connection, self.connector_id, name, settled.settlement.schema)

@@ -78,7 +78,7 @@ async def test_endpoint(
         try:
             with control.interrupter(adapter.interrupt):
                 for step in adapter.check():
-                    loop.call_soon_threadsafe(tell, step)
+                    loop.call_soon_threadsafe(tell, replace(step, title=redact(step.title), detail=redact(step.detail)))
         finally:
             adapter.close()
 

@@ -262,14 +262,22 @@ async def prepared_stream(connection: AsyncConnection, sync_id: str, stream: str
 
 
 async def finish_stream(
-    connection: AsyncConnection, sync_id: str, connector_id: str, result: StreamResult, *, answers_request: bool, withheld: int = 0
+    connection: AsyncConnection,
+    sync_id: str,
+    connector_id: str,
+    result: StreamResult,
+    *,
+    answers_request: bool,
+    withheld: int = 0,
+    approved: int = 0,
 ) -> None:
     """Record how a stream of a sync ended; after success its cursor is cached and versioned.
 
     Args:
         answers_request: whether this sync has replaced all that was there, as a changed set-up may have asked for; not where the
             set-up was changed again while it ran.
-        withheld: deletes that were found and need a person's approval. What was approved before has had its sync.
+        withheld: deletes that were found and need a person's approval.
+        approved: how many this sync was allowed to delete: that approval has had its sync, one that was given meanwhile has not.
     """
     await prepare_stream(connection, sync_id, result)
     duration = None
@@ -291,7 +299,11 @@ async def finish_stream(
     await connection.execute(
         update(streams)
         .where(streams.c.connector_id == connector_id, streams.c.name == result.stream)
-        .values(cursor=result.cursor_after, deletes_withheld=withheld or None, deletes_approved=None)
+        .values(
+            cursor=result.cursor_after,
+            deletes_withheld=withheld or None,
+            deletes_approved=func.nullif(streams.c.deletes_approved, approved) if withheld else None,
+        )
     )
     if answers_request:
         await connection.execute(

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from syncterm.engine import lifecycle
 from syncterm.engine.model import Actor, Role
 from syncterm.engine.store.tables import log_lines, streams
 from tests.engine.workbench import ADMINISTRATOR, Workbench, workbench
@@ -98,6 +100,29 @@ async def test_an_approval_covers_what_was_shown_and_no_more(tmp_path: Path) -> 
         assert (more.row.counts.deleted, held(tmp_path)) == (0, 1000)
         row = await stream(bench)
         assert (row.deletes_withheld, row.deletes_approved) == (999, None)
+
+
+@pytest.mark.parametrize(("first", "approved"), [(301, 300), (1, None)])
+async def test_an_approval_given_while_a_sync_runs_holds_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, approved: int | None
+) -> None:
+    """Unless that sync finds that nothing is gone any more."""
+    fill(tmp_path, 1, 1000)
+    finish = lifecycle.finish_stream
+
+    async def approved_meanwhile(connection: AsyncConnection, *arguments: Any, **options: Any) -> None:
+        await connection.execute(update(streams).values(deletes_approved=streams.c.deletes_withheld))
+        await finish(connection, *arguments, **options)
+
+    async with workbench(tmp_path) as bench:
+        await bench.apply(DOCUMENT)
+        await bench.sync("c")
+        fill(tmp_path, 301, 1000)
+        await bench.sync("c")
+        fill(tmp_path, first, 1000)
+        monkeypatch.setattr(lifecycle, "finish_stream", approved_meanwhile)
+        await bench.sync("c")
+        assert (await stream(bench)).deletes_approved == approved
 
 
 @pytest.mark.parametrize(
