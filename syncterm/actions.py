@@ -401,7 +401,7 @@ _SPECS = (
         "refresh",
         "R,ctrl+r",
         "Refresh",
-        "Read everything shown again; on a source's screen also what the source offers.",
+        "Read everything shown again; on a source's screen and on the Schema tab also what the source offers.",
         Group.VIEW,
         EVERY_SCREEN,
     ),

@@ -390,6 +390,8 @@ class ConnectorScreen(ActingScreen):
 
     def action_refresh(self) -> None:
         self._look(full=True)
+        if self._tab == "schema":
+            self._schema.read_source()
 
     def action_zoom(self) -> None:
         self.toggle_class("-zoomed")

@@ -12,6 +12,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
+from textual.worker import Worker, WorkerState
 
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.model import Actor, Role, StreamConfig
@@ -132,6 +133,22 @@ class SchemaPane(Vertical):
             if found is not None:
                 await self._take(found)
 
+    def read_source(self) -> None:
+        """Ask the source what it offers now, where this person may; then look at the store again."""
+        if self._reader.source_id is not None and not self._lock():
+            self.run_worker(self._discover(self._reader.source_id), group="schema-discover", exclusive=True, exit_on_error=False)
+
+    async def _discover(self, source_id: str) -> None:
+        actor = self._dashboard.actor
+        self.notify(f"Reading what the source offers{self._glyphs.ellipsis}")
+        try:
+            found = await self._host.call(lambda engine: engine.operations.discover(actor, source_id))
+        except SynctermError as error:
+            self._dashboard.notify_error(error)
+            return
+        await self._look_again()
+        self.notify(f"The source offers {count(found)} {'stream' if found == 1 else 'streams'}.")
+
     def _lock(self) -> str:
         if self._dashboard.actor.role is not Role.VIEWER:
             return ""
@@ -170,6 +187,11 @@ class SchemaPane(Vertical):
             what = ", ".join(_FIELD_WORDS.get(each, each.replace("_", " ")) for each in fields)
             text += f" Both changed {name}{more} ({what}): yours counts once you save."
         self.notify(clean(text, limit=500), title="Somebody else saved this connector", severity="warning", timeout=15)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.state is WorkerState.ERROR:
+            event.stop()
+            self._dashboard.report(event.worker.error)
 
     @on(StreamEditor.Edited)
     def _edited(self, event: StreamEditor.Edited) -> None:

@@ -129,7 +129,7 @@ class StreamEditor(Vertical):
             failure = f"The columns could not be read: {error.message}"
         else:
             if schema is None:
-                failure = "The columns are not known: the source has not been read since this stream was added."
+                failure = "The columns are not known yet: R reads them from the source."
             elif self.editing is not None:
                 self.editing.learn(schema)
         finally:

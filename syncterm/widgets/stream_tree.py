@@ -280,7 +280,7 @@ class StreamTree(RowView):
             return ()
         return (
             ((" The streams of the source are not known yet.", "bold"),),
-            ((" They are read at the first connection test or sync: press ", "dim"), ("c", "bold $primary")),
+            ((" Each sync reads them; now: press ", "dim"), ("R", "bold $primary")),
         )
 
     def heading(self, cells: int) -> Line:

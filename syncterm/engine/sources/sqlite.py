@@ -329,7 +329,8 @@ class SQLiteSource(Source):
         key = tuple(str(column[0]) for column in sorted(columns, key=lambda column: int(column[3])) if column[3])
         instants = [field.name for field in fields if field.type.name in ("timestamptz", "timestamp", "date")]
         integer_keys = [field.name for field in fields if key == (field.name,) and field.type.name == "int64"]
-        return StreamSchema(name, fields, key, tuple(instants + integer_keys), self._estimate(connection, name))
+        estimate = self._estimate(connection, name, [field.name for field in fields])
+        return StreamSchema(name, fields, key, tuple(instants + integer_keys), estimate)
 
     def _sample(self, connection: sqlite3.Connection, name: str, columns: Sequence[str]) -> list[list[Any]]:
         if not columns:
@@ -341,8 +342,8 @@ class SQLiteSource(Source):
         rows: list[tuple[Any, ...]] = []
         try:
             rows = connection.execute(f"{selected} limit {SAMPLE_ROWS}").fetchall()
-            if len(rows) == SAMPLE_ROWS and self._has_row_ids(connection, name):
-                rows += connection.execute(f"{selected} order by s.rowid desc limit {SAMPLE_ROWS}").fetchall()
+            if len(rows) == SAMPLE_ROWS and (row_id := self._row_id(connection, name, columns)) is not None:
+                rows += connection.execute(f"{selected} order by s.{row_id} desc limit {SAMPLE_ROWS}").fetchall()
         except sqlite3.OperationalError:
             self.raise_if_interrupted()
             if time.monotonic() <= give_up:
@@ -352,17 +353,21 @@ class SQLiteSource(Source):
             connection.text_factory = str
         return [[row[index] for row in rows] for index in range(len(columns))]
 
-    def _has_row_ids(self, connection: sqlite3.Connection, name: str) -> bool:
+    def _row_id(self, connection: sqlite3.Connection, name: str, columns: Sequence[str]) -> str | None:
+        """What the number of a row is called; None where rows have none, or where columns took all of its names."""
         found = connection.execute(
             "select type = 'table' and not wr from pragma_table_list where schema = 'main' and name = ?", [name]
         ).fetchall()
-        return bool(found and found[0][0])
+        taken = {column.lower() for column in columns}
+        free = (each for each in ("rowid", "_rowid_", "oid") if each not in taken)
+        return next(free, None) if found and found[0][0] else None
 
-    def _estimate(self, connection: sqlite3.Connection, name: str) -> int | None:
+    def _estimate(self, connection: sqlite3.Connection, name: str, columns: Sequence[str]) -> int | None:
         """The highest row id: cheap, and the number of rows where few have been deleted."""
-        if not self._has_row_ids(connection, name):
+        row_id = self._row_id(connection, name, columns)
+        if row_id is None:
             return None
-        return int(connection.execute(f"select coalesce(max(rowid), 0) from {quote(name)}").fetchall()[0][0])
+        return int(connection.execute(f"select coalesce(max({row_id}), 0) from {quote(name)}").fetchall()[0][0])
 
 
 def _check_readable(path: Path) -> None:

@@ -309,3 +309,12 @@ def test_the_connection_test_names_its_steps(database: sqlite3.Connection) -> No
     steps = list(source_of(database).check())
     assert [step.title for step in steps] == ["Initiate test", "Authentication check", "Connectivity test"]
     assert "1 tables" in steps[-1].detail
+
+
+def test_columns_may_bear_the_names_of_the_row_number(database: sqlite3.Connection) -> None:
+    database.execute('create table some (id integer primary key, "RowId" text)')
+    database.execute("insert into some values (4, 'v')")
+    database.execute("create table every (rowid text, _rowid_ text, oid text)")
+    database.execute("insert into every values ('a', 'b', 'c')")
+    every, some = source_of(database).discover().streams
+    assert (every.name, every.estimated_rows, some.name, some.estimated_rows) == ("every", None, "some", 4)
