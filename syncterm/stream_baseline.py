@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from syncterm.engine.drafts import CatalogEntry
+from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import StreamConfig
 from syncterm.engine.stored_streams import StoredStreams
 
@@ -44,12 +45,34 @@ class Baseline:
         self.entries: Mapping[str, CatalogEntry] = {**self.offered, **missing}
         """Every stream: those that the source offers, then those that only the connector knows."""
         self.folded = tuple((name, name.casefold()) for name in self.entries)
+        self.barred = _barred(self.entries)
+        """Streams that no connector can name → why."""
         self.tables: Mapping[str, str] = {**_tables(self.unselected), **_tables(self.saved)}
         """The tables of those streams that do not go to one of their own name."""
 
     def config(self, name: str) -> StreamConfig | None:
         """The set-up that is kept of a stream, selected or not; None where there is none."""
         return self.saved.get(name) or self.unselected.get(name)
+
+
+def _barred(names: Iterable[str]) -> Mapping[str, str]:
+    doubtful = [name for name in names if not (name.isascii() and name.isprintable() and name.strip() and len(name) <= _SHORT)]
+    return {name: why for name in doubtful if (why := _why_barred(name))}
+
+
+def _why_barred(name: str) -> str:
+    # These load the document's models: not before the first paint.
+    from syncterm.engine.connector_rules import check_name
+    from syncterm.engine.document import LONGEST_STREAM
+
+    try:
+        check_name(name, "Its name", LONGEST_STREAM)
+    except ConfigError as error:
+        return error.message
+    return ""
+
+
+_SHORT = 100  # characters that need no closer look
 
 
 def _by_name(configs: Mapping[str, StreamConfig] | Iterable[StreamConfig]) -> Mapping[str, StreamConfig]:

@@ -64,8 +64,13 @@ class StreamEditing(StreamState):
     # --- Edits. Each is one step, and returns how many streams it changed.
 
     def select(self, names: Iterable[str], selected: bool = True) -> int:
-        """Take streams into the connector, or out; a stream that comes back has the set-up it had."""
+        """Take streams into the connector, or out; a stream that comes back has the set-up it had.
+
+        What no connector can name stays out.
+        """
         wanted = self._base.entries.keys() & names
+        if selected:
+            wanted -= self._base.barred.keys()
         changed = frozenset(wanted - self._selected if selected else wanted & self._selected)
         word = "Selected" if selected else "Deselected"
         return self._apply(_Step(_titled(word, changed), *((changed, frozenset()) if selected else (frozenset(), changed))))
@@ -83,7 +88,7 @@ class StreamEditing(StreamState):
         config = self.config(name)
         order = [field.name for field in schema.fields]
         if name not in self._selected:
-            if not selected or not wanted:
+            if not selected or not wanted or self.barred(name):
                 return 0
             chosen = wanted
         else:

@@ -76,6 +76,10 @@ class StreamState:
         """Whether the source offers the stream; True as long as nothing was discovered."""
         return name in self._base.offered or not self._base.offered
 
+    def barred(self, name: str) -> str:
+        """Why no connector can have a stream of this name; empty where one can."""
+        return self._base.barred.get(name, "")
+
     def set_abilities(self, abilities: EndAbilities) -> None:
         """Another end was chosen: defaults and problems are what it can do. No step."""
         if abilities != self.abilities:
@@ -123,8 +127,8 @@ class StreamState:
         return name in self._selected
 
     def all_selected(self, names: Iterable[str]) -> bool:
-        """Whether every one of those streams is selected."""
-        return self._selected.issuperset(names)
+        """Whether every one of those streams is selected that can be."""
+        return self._selected.issuperset(set(names) - self._base.barred.keys())
 
     @property
     def selected_count(self) -> int:

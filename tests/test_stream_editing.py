@@ -152,6 +152,17 @@ def test_streams_are_searched_whatever_their_case() -> None:
     assert editing(names=("Orders", "ORDER_LINES", "audit")).matching("order") == ("Orders", "ORDER_LINES")
 
 
+def test_a_stream_that_no_connector_can_name_stays_out() -> None:
+    edited = editing(names=("orders", "", "x" * 2000, "naïve"))
+
+    assert edited.select(["orders", "", "x" * 2000, "naïve"]) == 2
+    assert edited.all_selected(["orders", "", "naïve"])
+    assert not edited.all_selected(["orders", "", "customers"])
+    assert edited.select_columns("", ["id"]) == 0
+    assert edited.barred("") == "Its name is empty."
+    assert not edited.barred("naïve")
+
+
 # Setting up ----------------------------------------------------------------------------------------------------------------
 
 

@@ -175,7 +175,10 @@ class StreamEditor(Vertical):
         if self.refused() or place is None or self.editing is None:
             return
         stream, column = place
-        if column is None:
+        barred = self.editing.barred(stream)
+        if barred:
+            self.notify(f"This stream cannot be synced. {barred}", severity="warning")
+        elif column is None:
             self._work(self._select([stream], not self.editing.selected(stream)), "stream-select")
         else:
             on_now = self.editing.selected(stream) and self.editing.column_selected(stream, column)
@@ -204,7 +207,9 @@ class StreamEditor(Vertical):
         changed = self.editing.select(streams, selected)
         if len(streams) > 1:
             word = "selected" if selected else "left out"
-            self.notify(f"{count(changed)} {'stream' if changed == 1 else 'streams'} {word}; u undoes it.")
+            left = sum(bool(self.editing.barred(stream)) for stream in streams) if selected else 0
+            barred = f" {count(left)} cannot be: no connector can name {'it' if left == 1 else 'them'}." if left else ""
+            self.notify(f"{count(changed)} {'stream' if changed == 1 else 'streams'} {word}; u undoes it.{barred}")
         self.edited()
 
     async def _select_columns(self, stream: str, columns: Collection[str], selected: bool) -> None:

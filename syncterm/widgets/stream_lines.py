@@ -11,6 +11,7 @@ from syncterm.stream_editing import StreamEditing
 from syncterm.text import Glyphs, clean, count, duration, fit, width
 from syncterm.widgets.lines import Line
 
+NO_NAME = "(no name)"
 TEXT_LIMIT = 500
 """Characters of an outside string that are looked at for one cell."""
 
@@ -78,13 +79,13 @@ class StreamLines:
         columns = "not discovered" if not total else f"{count(total)} columns" if chosen == total else f"{chosen} of {count(total)}"
         style = "bold" if selected else "dim"
         blocking = next((problem.message for problem in editing.problems(name)), "") if editing.blocked(name) else ""
-        note = blocking or (facts.notes.get(name, "") if selected else "")
+        note = blocking or (facts.notes.get(name, "") if selected else editing.barred(name))
         return (
             self._changed(name in editing.changed),
             (f"{symbols.sort_down if opened else symbols.running} ", "$primary"),
             self._tick(selected),
             (" ", ""),
-            *self._searched(name, widths.name - 5, style),
+            *self._searched(name or NO_NAME, widths.name - 5, style),
             (" ", ""),
             self._cell(columns, widths.type, "dim"),
             (" ", ""),
@@ -178,7 +179,7 @@ class StreamLines:
 
     def _stream_parts(self, editing: StreamEditing, name: str, facts: StreamFacts) -> list[str]:
         config = editing.config(name)
-        shown, target = self._clean(name), self._clean(config.target)
+        shown, target = self._clean(name or NO_NAME), self._clean(config.target or NO_NAME)
         parts = [shown if target == shown else f"{shown} {self._glyphs.arrow} {target}"]
         if config.primary_key:
             parts.append(f"key {self._clean(', '.join(config.primary_key))}")

@@ -92,8 +92,11 @@ class StreamTree(RowView):
             self._open.update(self._names)
         for name in self._open:
             self._want(name)
+        before = self.cursor
         self._lay_out(place)
         self.rows_changed(everything=first)
+        if self.cursor != before:
+            self.call_after_refresh(self._show_cursor)  # the window has its new height then
 
     def columns_arrived(self, name: str, failure: str = "") -> None:
         """The columns of a stream were learned, or why they could not be."""
