@@ -161,7 +161,8 @@ class DryRunScreen(ModalScreen[None]):
 
 def _summary(found: DryRun, glyphs: Glyphs) -> list[Line]:
     """How many records, and why others would fail."""
-    parts = [f"The first {count(len(found.records))} records as they would arrive"]
+    number = len(found.records)
+    parts = [f"The first {count(number)} records as they would arrive" if number != 1 else "The first record as it would arrive"]
     if found.filtered:
         parts.append(f"{count(found.filtered)} left out by the row filter")
     lines: list[Line] = [((f"{glyphs.check} ", "$text-success"), (f" {glyphs.separator} ".join(parts) + ".", ""))]
