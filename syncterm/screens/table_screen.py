@@ -183,11 +183,13 @@ class TableScreen(MenuScreen, Generic[Record]):
         self._tabs.set_tabs(*self.view.tabs(self.counts, self.dashboard.glyphs))
 
     def _notice(self, lines: Sequence[str], style: str = "") -> None:
-        """Say something in the table's place; nothing brings the table back."""
+        """Say something in the table's place; nothing brings the table and its keys back."""
         notice = self.query_one("#notice", Static)
         self.query_one("#body").set_class(bool(lines), "-notice")
         if lines:
             notice.update(Content("\n").join([Content(lines[0]).stylize(style or "bold"), *map(Content, lines[1:])]))
+        elif self.focused is None:  # Textual took the focus from the table when the notice hid it
+            self.table.focus()
 
     # --- The store opens, rows change, time passes
 

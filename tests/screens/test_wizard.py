@@ -22,10 +22,12 @@ from syncterm.engine.host import EngineHost
 from syncterm.engine.model import SyncMode
 from syncterm.engine.workspace import Workspace
 from syncterm.screens.connector import ConnectorScreen
+from syncterm.screens.connectors import ConnectorsScreen
 from syncterm.screens.menu import Menu
 from syncterm.screens.wizard.dry_run import DryRunScreen
 from syncterm.screens.wizard.screen import WizardScreen
 from syncterm.settings import Settings
+from syncterm.widgets.live_table import LiveTable
 from tests.screens.conftest import ANA, picture, settle, toasts, until
 
 DOCUMENT = """
@@ -150,6 +152,12 @@ async def test_a_newcomer_gets_from_nothing_to_rows_in_duckdb(theatre: Theatre) 
         await pilot.press("r")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectorScreen), "the connector's own screen is open")
         await shown(pilot, "2 read = 2 written")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectorsScreen), "the connectors are back")
+        await shown(pilot, "All 1")
+        await until(pilot, lambda: isinstance(pilot.app.focused, LiveTable), "the table has its keys")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectorScreen), "it opens again")
     with duckdb.connect(str(lake), read_only=True) as connection:
         assert connection.execute("SELECT id, name FROM raw.people ORDER BY id").fetchall() == [(1, "Ana"), (2, "Jörg")]
 
