@@ -6,6 +6,7 @@ further. What stops a connector is noted with it (`connectors.schema_change`), w
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from syncterm.engine.schema_change import Settlement, settle
 from syncterm.engine.schema_difference import ChangeKind, Entry
 from syncterm.engine.store.tables import catalog_streams, connectors, schema_changes, streams
 
+_PIECE = 50
+"""Changes that are read between two turns of the loop: a millisecond or two."""
 GONE = ""
 """The fingerprint of a stream that the source no longer has."""
 _OPEN = schema_changes.c.state.in_((ChangeState.WAITING, ChangeState.REJECTED))
@@ -57,15 +60,16 @@ def read_difference(text: str) -> tuple[tuple[Entry, ...], str | None]:
 
 async def open_changes(connection: AsyncConnection, connector_id: str) -> dict[str, OpenChange]:
     """Stream → its change that is open."""
-    rows = await connection.execute(
-        select(schema_changes).where(schema_changes.c.connector_id == connector_id, _OPEN).order_by(schema_changes.c.id)
-    )
-    return {
-        row.stream: OpenChange(
-            row.id, row.stream, ChangeState(row.state), read_difference(row.difference)[0], row.fingerprint, row.difference
-        )
-        for row in rows
-    }
+    columns = [schema_changes.c[name] for name in ("id", "stream", "state", "difference", "fingerprint")]
+    mine = (schema_changes.c.connector_id == connector_id, _OPEN)
+    found: dict[str, OpenChange] = {}
+    for piece in (await connection.execute(select(*columns).where(*mine).order_by(schema_changes.c.id))).partitions(_PIECE):
+        for row in piece:
+            entries, _ = read_difference(row.difference)
+            state = ChangeState(row.state)
+            found[row.stream] = OpenChange(row.id, row.stream, state, entries, row.fingerprint, row.difference)
+        await asyncio.sleep(0)
+    return found
 
 
 def settle_stream(

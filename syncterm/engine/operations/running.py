@@ -131,11 +131,7 @@ class RunningOperations(OperationsBase):
     async def _queue(self, connection: AsyncConnection, actor: Actor, row: Any, reason: Reason, if_running: IfRunning) -> str:
         busy = row.activity != Activity.IDLE
         blackout_ends = in_blackout(windows_from_text(row.blackout), self._clock.now())
-        note = (
-            f" A blackout window lasts until {blackout_ends:%Y-%m-%d %H:%M} UTC; it holds only scheduled syncs."
-            if blackout_ends
-            else ""
-        )
+        note = f" {BLACKOUT_NOTE.format(blackout_ends)}" if blackout_ends else ""
         if note and reason is Reason.SYNC_NOW and await self._start_held(connection, actor, row):
             return f"The sync that waited starts now.{note}"
         if busy and if_running is IfRunning.LEAVE:
