@@ -195,6 +195,8 @@ class StreamLines:
             parts.append(f"filter {self._clean(config.row_filter)}")
         if name in facts.notes:
             parts.append(self._clean(facts.notes[name]))
+        if editing.barred(name):
+            parts.append(editing.barred(name))
         return parts
 
     def _column_parts(self, editing: StreamEditing, name: str, column: Field) -> list[str]:
