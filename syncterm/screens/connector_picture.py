@@ -68,7 +68,9 @@ def flow_picture(picture: Picture, row: ConnectorRow, rate: tuple[float, float] 
     """The picture of the flow; `rate` is (records, bytes) a second."""
     detail = picture.detail
     chosen, total = detail.streams_selected, detail.streams_total
-    streams = f"{chosen} of {total} streams" if chosen != total else "1 stream" if total == 1 else f"{total} streams"
+    streams = (
+        f"{count(chosen)} of {count(total)} streams" if chosen != total else "1 stream" if total == 1 else f"{count(total)} streams"
+    )
     running = row.activity in (Activity.RUNNING, Activity.CANCELLING)
     return FlowPicture(
         source=FlowEnd(picture.source_title, row.source_name or "no source", streams, _refused(detail.source)),
