@@ -69,11 +69,19 @@ async def test_a_stream_that_was_left_out_before_the_source_changed_begins_anew(
             bench,
             ConnectorDraft("copy", first, await identifier(bench, destinations, "warehouse"), "", (ORDERS, OTHERS)),
         )
+        before = await bench.engine.queries.connector_streams(str(draft.id))
         assert (await bench.sync("copy")).row.outcome == Outcome.SUCCESS
+        after = await bench.engine.queries.connector_streams(str(draft.id))
+        assert before is not None
+        assert after is not None
+        assert before.fingerprint.split()[0] != after.fingerprint.split()[0]  # of the schemas that were applied
         draft = await save(bench, replace(draft, streams=(OTHERS,)))
         if between == "no source":
             draft = await save(bench, replace(draft, source_id=None, streams=()))
         draft = await save(bench, replace(draft, source_id=second, streams=(OTHERS,)))
+        listed = await bench.engine.queries.connector_streams(str(draft.id))
+        assert listed is not None
+        assert (list(listed.saved), list(listed.unselected)) == (["others"], [])
         draft = await save(bench, replace(draft, streams=(ORDERS, OTHERS)))
         assert (await bench.sync("copy")).row.outcome == Outcome.SUCCESS
         assert numbers(tmp_path, "orders", "number") == [1, 2, 3, 4, 5]

@@ -62,8 +62,9 @@ async def test_the_list_is_what_is_saved_and_what_the_source_offers(queries: Que
     found = await queries.connector_streams("c")
 
     assert found is not None
-    assert found.draft.streams == (StreamConfig("orders", SyncMode.APPEND),)
-    assert found.unselected == (StreamConfig("gone", SyncMode.REPLACE),)
+    assert found.draft.streams == ()
+    assert dict(found.saved) == {"orders": StreamConfig("orders", SyncMode.APPEND)}
+    assert dict(found.unselected) == {"gone": StreamConfig("gone", SyncMode.REPLACE)}
     assert found.entries == (CatalogEntry(HOSTILE.name, 2), CatalogEntry("orders", 2))
     assert found.cursors == {"orders": "7"}
     assert set(found.resyncs) == {"orders"}
