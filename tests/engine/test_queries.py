@@ -635,3 +635,46 @@ async def test_a_removed_source_leaves_its_connectors_shown(database: Database, 
     detail = await queries.connector(connector)
     assert detail is not None
     assert detail.source is None
+
+
+async def test_listed_streams_are_the_same_until_a_set_up_differs(database: Database, queries: Queries) -> None:
+    async with database.write() as connection:
+        connector = await add_connector(connection, "a")
+        rows = [{"connector_id": connector, "name": name, "position": at, "sync_mode": "replace"} for at, name in enumerate("ab")]
+        await connection.execute(insert(streams), rows)
+
+    async def listed(**values: Any) -> Any:
+        async with database.write() as connection:
+            if values:
+                await connection.execute(update(streams).where(streams.c.name == "a").values(**values))
+        found = await queries.connector_streams(connector)
+        assert found is not None
+        return found
+
+    first = await listed()
+    assert first.saved["a"] is first.saved["a"]
+    moved = await listed(cursor='{"value":"7","hashes":{}}', resync_requested=True, deletes_withheld=4)
+    assert (moved.saved, moved.cursors, moved.resyncs, moved.withheld) == (first.saved, {"a": "7"}, frozenset("a"), {"a": 4})
+    changed = await listed(target_table="t")
+    assert changed.saved != first.saved
+    assert changed.saved.tables() == {"a": "t"}
+    left = await listed(selected=False, resync_requested=False)
+    assert (list(left.saved), list(left.unselected)) == (["b"], ["a"])
+
+
+async def test_how_much_streams_hold_at_least_is_the_most_that_a_sync_read(database: Database, queries: Queries) -> None:
+    async with database.write() as connection:
+        connector, other = await add_connector(connection, "a"), await add_connector(connection, "b")
+        for owner, records in ((connector, 30), (connector, 700), (connector, 2), (other, 9_000)):
+            sync = await add_sync(connection, owner, NOW, records_read=records)
+            made = {"sync_id": sync, "sync_mode": "replace", "action": "replace"}
+            await connection.execute(
+                insert(sync_streams),
+                [
+                    made | {"stream": "orders", "records_read": records, "bytes": 8 * records},
+                    made | {"stream": "empty", "records_read": 0, "bytes": 0},
+                ],
+            )
+    assert await queries.stream_volumes(connector, {"orders", "empty", "unheard of"}) == {"orders": (700, 5_600)}
+    assert await queries.stream_volumes(connector, {"empty"}) == {}
+    assert await queries.stream_volumes(connector, {"orders", *map(str, range(1_000))}) == {"orders": (700, 5_600)}
