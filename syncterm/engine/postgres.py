@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, SecretStr
+from pydantic import ConfigDict, SecretStr, field_validator
 from pydantic import Field as ConfigField
 
 from syncterm.engine.adapters import CONNECT_TIMEOUT, AdapterConfig
@@ -103,6 +103,14 @@ class PostgresConfig(AdapterConfig):
         description="A PEM file; empty for the system's own certificates.",
         json_schema_extra={"group": "TLS", "path": "file", "shown_when": {"sslmode": ["verify-ca", "verify-full"]}},
     )
+
+    @field_validator("host", "database", "schema_name", "user")
+    @classmethod
+    def _no_url(cls, value: str) -> str:
+        """A URL holds a password, and these are shown."""
+        if "://" in value:
+            raise ValueError("is a connection URL; it belongs into Connection URL")
+        return value
 
     @classmethod
     def from_url(cls, url: str) -> UrlSettings:

@@ -367,6 +367,9 @@ class EndpointForm(ModalScreen[Saved | None]):
             report = await self.dashboard.host.call(test)
         except SynctermError as error:
             report = CheckReport(CheckResult.FAILED, error.message, error.remedy, ())
+        except Exception as error:
+            self.dashboard.report(error)
+            report = CheckReport(CheckResult.FAILED, "The test itself failed.", "The log says more; then test again.", ())
         if number == self._number and self.steps.running:
             if report.steps:
                 self.steps.ends[0].steps[:] = report.steps
@@ -389,7 +392,7 @@ class EndpointForm(ModalScreen[Saved | None]):
         """Let the buttons say what they do now."""
         running = self.steps.running
         self.query_one("#test", Button).disabled = running
-        self.query_one("#cancel", Button).label = Content.assemble("Stop" if running else "Cancel", (" esc", "bold $primary"))
+        self.query_one("#cancel", Button).label = Content.assemble(("esc", "bold $primary"), " Stop" if running else " Cancel")
 
     def _go_to(self, field: FormField | None) -> None:
         if field is not None:

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from syncterm.engine.adapters import parse_config
 from syncterm.engine.connection_url import parse_url, path_of_url, url_scheme
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.postgres import PostgresConfig
+from syncterm.engine.sources.postgres import PostgresSource
 from syncterm.engine.sources.sqlite import SQLiteConfig
 
 SCHEMES = ("postgres", "postgresql")
@@ -138,3 +140,11 @@ def test_the_name_that_is_suggested(settings: dict[str, Any], name: str) -> None
     assert PostgresConfig.suggested_name(settings) == name
     assert SQLiteConfig.suggested_name({"path": "/data/shop.db"}) == "shop.db"
     assert SQLiteConfig.suggested_name({}) == ""
+
+
+@pytest.mark.parametrize("field", ["host", "database", "schema", "user"])
+def test_a_url_in_another_field_is_refused_and_not_repeated(field: str) -> None:
+    config = {"host": "db", "database": "shop", "user": "etl", field: "postgres://etl:hunter2@db/shop"}
+    with pytest.raises(ConfigError, match="belongs into Connection URL") as refused:
+        parse_config(PostgresSource, config)
+    assert "hunter2" not in str(refused.value)
