@@ -87,6 +87,9 @@ async def answer(connection: AsyncConnection, row: Any, now: datetime, *, stream
         await touch(connection, row.id, {"next_fire_at": None, "configuration_complete": False, "incomplete_reason": reason})
         await settle_stream_schedules(connection, row.id, now)
         return False
+    if row.schema_change is not None:  # nothing is read before a person decides; then the next fire time counts
+        await touch(connection, row.id, values)
+        return False
     answered = [one for one in fallen if not is_skipped(row, one.missed)]
     names = join_names(one.names for one in answered)
     if names is not None:

@@ -99,6 +99,7 @@ def _is_plain(row: Any, now: datetime) -> bool:
         row.paused_by is None
         and row.deleted_at is None
         and bool(row.configuration_complete)
+        and row.schema_change is None
         and row.activity == Activity.IDLE
         and row.next_fire_at is not None
         and row.next_fire_at <= now

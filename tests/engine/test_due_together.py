@@ -38,6 +38,7 @@ CASES: dict[str, dict[str, Any]] = {
     "running": HOURLY | {"activity": Activity.RUNNING},
     "paused": HOURLY | {"paused_by": "person"},
     "incomplete": HOURLY | {"configuration_complete": False},
+    "a schema change waits": HOURLY | {"schema_change": "{}"},
     "an unknown zone": HOURLY
     | {"schedule_kind": "cron", "schedule_expression": "0 * * * *", "schedule_timezone": "Europe/Nowhere"},
     "a stream with a schedule of its own": HOURLY,
@@ -88,6 +89,7 @@ async def test_together_is_as_one_by_one(tmp_path: Path) -> None:
             "running",
             "paused",
             "incomplete",
+            "a schema change waits",
             "an unknown zone",
             "a stream with a schedule of its own",
         }
@@ -96,6 +98,16 @@ async def test_together_is_as_one_by_one(tmp_path: Path) -> None:
     assert await outcome(together) == await outcome(single)
     await single.close()
     await together.close()
+
+
+async def test_nothing_is_queued_while_a_schema_change_waits(tmp_path: Path) -> None:
+    database = await store(tmp_path / "s.db")
+    async with database.write() as connection:
+        row = next(row for row in await rows(connection) if row.id == "a schema change waits")
+        assert not await answer(connection, row, NOW, streams_due=False)
+        found = next(row for row in await rows(connection) if row.id == "a schema change waits")
+    assert (found.activity, found.next_fire_at) == (Activity.IDLE, NOW + timedelta(minutes=59))
+    await database.close()
 
 
 async def test_what_streams_are_due_of_is_left(tmp_path: Path) -> None:
