@@ -18,6 +18,8 @@ from pathlib import Path
 
 from sqlalchemy import insert
 
+from syncterm.editing.stream_baseline import Baseline
+from syncterm.editing.stream_editing import StreamEditing
 from syncterm.engine import source_catalog
 from syncterm.engine.clock import SystemClock
 from syncterm.engine.model import SyncMode
@@ -25,8 +27,6 @@ from syncterm.engine.queries import Queries
 from syncterm.engine.schema import Catalog, Field, LogicalType, StreamSchema
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import connectors, sources, streams
-from syncterm.stream_baseline import Baseline
-from syncterm.stream_editing import StreamEditing
 from syncterm.text import GLYPHS_UNICODE
 from syncterm.widgets.stream_lines import StreamFacts, StreamLines
 

@@ -43,9 +43,9 @@ from syncterm.widgets.header import EngineSummary
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from syncterm.editing.stream_editing import StreamEditing
     from syncterm.engine.engine import Engine
     from syncterm.engine.host import EngineHost
-    from syncterm.stream_editing import StreamEditing
 
 logger = logging.getLogger(__name__)
 

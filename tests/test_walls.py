@@ -13,7 +13,6 @@ import syncterm
 
 PACKAGE = Path(syncterm.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-STREAM_EDITING = ("stream_baseline", "stream_editing", "stream_problems", "stream_consequences")
 LAYERS = {
     "screens": {
         "engine",
@@ -23,19 +22,14 @@ LAYERS = {
         "actions",
         "settings",
         "themes",
-        "setup_form",
-        "schedule_form",
-        "connector_wizard",
-        *STREAM_EDITING,
+        "editing",
     },
     "widgets": {
         "widgets",
         "text",
         "actions",
-        "setup_form",
+        "editing",
         "folder_listing",
-        "stream_editing",
-        "schedule_form",
         "engine.advice",
         "engine.blackout",
         "engine.errors",
@@ -45,6 +39,7 @@ LAYERS = {
         "engine.queries",
         "engine.schedule",
     },
+    "editing": {"editing", "engine", "text"},
     "engine": {"engine"},
 }
 """Folder → what of syncterm its modules may import."""
@@ -95,6 +90,11 @@ def test_the_engine_knows_no_screen() -> None:
     names = [module_name(path) for path in MODULES if path.is_relative_to(PACKAGE / "engine") and "migrations" not in path.parts]
     loaded = loaded_after("import " + ", ".join(names))
     assert not loaded & {"textual", "rich"}
+
+
+def test_the_editing_models_know_no_screen() -> None:
+    names = [module_name(path) for path in MODULES if path.is_relative_to(PACKAGE / "editing")]
+    assert not loaded_after("import " + ", ".join(names)) & {"textual", "rich"}
 
 
 def test_the_dashboard_paints_before_it_loads_the_store_and_the_data_path() -> None:

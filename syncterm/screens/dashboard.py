@@ -20,13 +20,13 @@ from syncterm.themes import Appearance
 from syncterm.widgets.header import EngineSummary
 
 if TYPE_CHECKING:
+    from syncterm.editing.stream_editing import StreamEditing
     from syncterm.engine.engine import Engine
     from syncterm.engine.host import EngineHost
     from syncterm.screens.base import DashboardScreen
     from syncterm.screens.connector_actions import ConnectorActions
     from syncterm.screens.endpoint_actions import EndpointActions
     from syncterm.screens.row_actions import LastDeletion
-    from syncterm.stream_editing import StreamEditing
 
 T = TypeVar("T")
 

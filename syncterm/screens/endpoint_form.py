@@ -17,15 +17,15 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 from textual.worker import Worker, WorkerState
 
+from syncterm.editing.setup_form import FormField, FormValues, describe
+from syncterm.editing.setup_form.description import PathKind
+from syncterm.editing.setup_form.mending import field_of_message, field_to_mend
+from syncterm.editing.setup_form.texts import TextError
 from syncterm.engine.document_tree import LONGEST_NAME, check_nothing_hidden
 from syncterm.engine.drafts import EndpointDraft, Saved
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.model import CheckReport, CheckResult, CheckStep, EndpointKind
 from syncterm.screens.menu import Choice, Menu, Ticks
-from syncterm.setup_form import FormField, FormValues, describe
-from syncterm.setup_form.description import PathKind
-from syncterm.setup_form.mending import field_of_message, field_to_mend
-from syncterm.setup_form.texts import TextError
 from syncterm.text import Glyphs, clean, clip, width
 from syncterm.widgets.check_steps import CheckSteps, EndProgress
 from syncterm.widgets.file_picker import FilePicker

@@ -14,8 +14,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from syncterm.editing.schedule_form import ScheduleChoice, Surroundings
 from syncterm.engine.advice import Advice
-from syncterm.schedule_form import ScheduleChoice, Surroundings
 from syncterm.text import Glyphs, clean, clip
 from syncterm.widgets.check_steps import KeyLabel
 from syncterm.widgets.confirm import Confirm

@@ -14,15 +14,15 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.worker import Worker, WorkerState
 
+from syncterm.editing.stream_baseline import Baseline
+from syncterm.editing.stream_consequences import consequences
+from syncterm.editing.stream_editing import StreamEditing
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.model import Actor, Role, StreamConfig
 from syncterm.engine.schema import StreamSchema
 from syncterm.engine.stream_defaults import Suggestion
 from syncterm.screens.menu import Choice, Menu
 from syncterm.screens.stream_editor import StreamEditor
-from syncterm.stream_baseline import Baseline
-from syncterm.stream_consequences import consequences
-from syncterm.stream_editing import StreamEditing
 from syncterm.text import Glyphs, clean, count, fit
 from syncterm.widgets.confirm import Confirm
 from syncterm.widgets.lines import Line, Lines

@@ -16,12 +16,12 @@ from textual.message import Message
 from textual.worker import Worker, WorkerState
 
 from syncterm.actions import Group, Scope, bindings
+from syncterm.editing.stream_editing import StreamEditing
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.model import StreamConfig
 from syncterm.engine.schema import StreamSchema
 from syncterm.engine.stream_defaults import Suggestion
 from syncterm.screens.stream_settings import StreamSettings
-from syncterm.stream_editing import StreamEditing
 from syncterm.text import Glyphs, clean, count
 from syncterm.widgets.filter_bar import FilterBar
 from syncterm.widgets.lines import Line, Lines

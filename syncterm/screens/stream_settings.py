@@ -9,14 +9,14 @@ from typing import Any
 
 from textual.app import App
 
+from syncterm.editing.stream_editing import StreamEditing
+from syncterm.editing.stream_problems import filter_problem
 from syncterm.engine.casting import castable, suggested_decimal
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import DeleteHandling, SchemaPolicy, StreamConfig, SyncMode
 from syncterm.engine.schema import Field, LogicalType, parse_type
 from syncterm.screens.line_dialog import LineDialog
 from syncterm.screens.menu import Choice, Menu, Ticks
-from syncterm.stream_editing import StreamEditing
-from syncterm.stream_problems import filter_problem
 from syncterm.text import Glyphs, duration
 from syncterm.widgets.stream_lines import DELETE_NAMES, MODE_NAMES
 

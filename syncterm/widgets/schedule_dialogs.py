@@ -14,10 +14,10 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
+from syncterm.editing.schedule_form import Surroundings, find_zones, is_zone
 from syncterm.engine.blackout import check_windows, describe_days, describe_window, parse_window
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import BlackoutWindow, Schedule
-from syncterm.schedule_form import Surroundings, find_zones, is_zone
 from syncterm.text import Glyphs, clean, clip
 from syncterm.widgets.clean_input import CleanInput
 from syncterm.widgets.lines import Line, Lines

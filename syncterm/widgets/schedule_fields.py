@@ -13,8 +13,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Label
 
-from syncterm.engine.model import Schedule
-from syncterm.schedule_form import (
+from syncterm.editing.schedule_form import (
     CRON,
     KINDS,
     OTHER_INTERVAL,
@@ -25,12 +24,13 @@ from syncterm.schedule_form import (
     find_zones,
     is_zone,
     preview,
-    preview_lines,
 )
+from syncterm.engine.model import Schedule
 from syncterm.text import Glyphs, clean
 from syncterm.widgets.clean_input import CleanInput
 from syncterm.widgets.lines import Line, Lines
 from syncterm.widgets.pick_list import PickList
+from syncterm.widgets.schedule_preview import preview_lines
 
 
 class ScheduleInput(CleanInput):

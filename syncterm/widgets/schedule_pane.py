@@ -17,12 +17,12 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import ContentSwitcher, Input
 
+from syncterm.editing.schedule_form import ScheduleChoice, Surroundings, find_streams, with_stream
 from syncterm.engine.advice import Advice
 from syncterm.engine.blackout import check_windows, describe_window
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import BlackoutWindow, Schedule
 from syncterm.engine.schedule import describe
-from syncterm.schedule_form import ScheduleChoice, Surroundings, find_streams, with_stream
 from syncterm.text import Glyphs, clean, clip, count, fit
 from syncterm.widgets.clean_input import CleanInput
 from syncterm.widgets.lines import Line, Lines

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from syncterm.editing.stream_editing import StreamEditing
 from syncterm.engine.model import DeleteHandling, StreamConfig, SyncMode
 from syncterm.engine.schema import Field
-from syncterm.stream_editing import StreamEditing
 from syncterm.text import Glyphs, clean, count, duration, fit, width
 from syncterm.widgets.lines import Line
 

@@ -14,8 +14,8 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from syncterm.editing.stream_editing import StreamEditing
 from syncterm.engine.schema import Field
-from syncterm.stream_editing import StreamEditing
 from syncterm.text import Glyphs
 from syncterm.widgets.lines import Line
 from syncterm.widgets.row_view import RowView

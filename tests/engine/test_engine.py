@@ -392,6 +392,6 @@ async def test_a_cancelled_resync_is_withdrawn_and_shown_as_cancelled(tmp_path: 
 
         await until(idle, "the re-sync was cancelled")
         assert (await bench.row("c")).last_outcome == "cancelled"
-        detail = await bench.engine.queries.connector("c")
-        assert detail is not None
-        assert not detail.streams[0].resync_requested
+        listed = await bench.engine.queries.connector_streams(connector_id)
+        assert listed is not None
+        assert not listed.resyncs

@@ -189,7 +189,7 @@ def combinations() -> Iterator[ConnectorFacts]:
         (Activity.IDLE, Activity.QUEUED, Activity.RUNNING),
     ):
         yield ConnectorFacts(
-            paused, complete, schema, source, destination, *check, *result, success, activity, end_incomplete=unfinished
+            paused, complete, schema, source, destination, check[0], check[1], result[0], result[1], success, activity, unfinished
         )
 
 

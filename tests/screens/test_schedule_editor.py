@@ -12,10 +12,10 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from syncterm.editing.schedule_form import ScheduleChoice, Surroundings
 from syncterm.engine.advice import Advice, AdviceKind
 from syncterm.engine.blackout import parse_window
 from syncterm.engine.model import MANUAL_SCHEDULE, Schedule, ScheduleKind
-from syncterm.schedule_form import ScheduleChoice, Surroundings
 from syncterm.screens.schedule_editor import ScheduleEditor
 from syncterm.text import glyphs
 from syncterm.widgets.confirm import Confirm

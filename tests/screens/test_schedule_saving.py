@@ -11,11 +11,11 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from syncterm.app import SyncTermApp
+from syncterm.editing.schedule_form import ScheduleForm
 from syncterm.engine.blackout import BLACKOUT_REASON, windows_to_text
 from syncterm.engine.model import Schedule, ScheduleKind
 from syncterm.engine.store.database import Database
 from syncterm.engine.store.tables import streams, syncs
-from syncterm.schedule_form import ScheduleForm
 from syncterm.screens.schedule_editor import ScheduleEditor
 from syncterm.widgets.schedule_fields import ScheduleFields
 from tests.screens.conftest import NOW, Seed, Stage, connector_id, picture, seed, settle, toasts, until

@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 
 from syncterm.actions import Group, Scope, in_scope
 from syncterm.app import SyncTermApp
+from syncterm.editing.stream_editing import StreamEditing
 from syncterm.engine import source_catalog
 from syncterm.engine.model import DeleteHandling, SchemaPolicy, StreamConfig, SyncMode
 from syncterm.engine.schema import Catalog, Field, LogicalType, StreamSchema
@@ -23,7 +24,6 @@ from syncterm.screens.help import entries
 from syncterm.screens.line_dialog import LineDialog
 from syncterm.screens.menu import Menu, Ticks
 from syncterm.screens.schema_pane import SchemaPane
-from syncterm.stream_editing import StreamEditing
 from syncterm.widgets.confirm import Confirm
 from syncterm.widgets.lines import Lines, plain
 from syncterm.widgets.stream_tree import StreamTree

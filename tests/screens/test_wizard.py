@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from syncterm.app import SyncTermApp
-from syncterm.connector_wizard import Step
+from syncterm.editing.connector_wizard import Step
 from syncterm.engine.document import load_document
 from syncterm.engine.engine import Engine
 from syncterm.engine.host import EngineHost

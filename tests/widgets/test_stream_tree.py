@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from textual import on
 from textual.app import App, ComposeResult
 
+from syncterm.editing.stream_baseline import Baseline
+from syncterm.editing.stream_editing import StreamEditing
 from syncterm.engine.drafts import CatalogEntry
 from syncterm.engine.model import DeleteHandling, StreamConfig, SyncMode
 from syncterm.engine.schema import Field, LogicalType, StreamSchema
-from syncterm.stream_baseline import Baseline
-from syncterm.stream_editing import StreamEditing
 from syncterm.text import GLYPHS_ASCII, GLYPHS_UNICODE, width
 from syncterm.widgets.lines import plain
 from syncterm.widgets.stream_lines import StreamFacts, StreamLines

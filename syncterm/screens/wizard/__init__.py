@@ -14,7 +14,7 @@ async def add_connector(dashboard: Dashboard, source_id: str | None = None) -> s
     Args:
         source_id: the source it reads from, chosen already.
     """
-    from syncterm.connector_wizard import ConnectorWizard
+    from syncterm.editing.connector_wizard import ConnectorWizard
     from syncterm.screens.wizard.screen import WizardScreen
 
     screen = WizardScreen(dashboard, ConnectorWizard(), source_id=source_id)
@@ -28,7 +28,7 @@ async def add_connector(dashboard: Dashboard, source_id: str | None = None) -> s
 
 async def edit_connector(dashboard: Dashboard, connector_id: str) -> None:
     """Let a person change a connector's set-up, section by section."""
-    from syncterm.connector_wizard import ConnectorWizard
+    from syncterm.editing.connector_wizard import ConnectorWizard
     from syncterm.screens.wizard.screen import WizardScreen
 
     draft = await dashboard.attempt(lambda engine: engine.queries.connector_draft(connector_id))

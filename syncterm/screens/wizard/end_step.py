@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from syncterm.connector_wizard import ConnectorWizard, End, Step
+from syncterm.editing.connector_wizard import ConnectorWizard, End, Step
 from syncterm.engine.connector_rules import check_collection
 from syncterm.engine.document import LONGEST_COLLECTION
 from syncterm.engine.errors import ConfigError

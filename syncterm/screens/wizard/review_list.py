@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from syncterm.connector_wizard import TITLES, ConnectorWizard, Step, StepState
+from syncterm.editing.connector_wizard import TITLES, ConnectorWizard, Step, StepState
 from syncterm.engine.blackout import describe_window
 from syncterm.engine.schedule import describe
 from syncterm.text import Glyphs, clean, clip, count, fit

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from syncterm.connector_wizard import ConnectorWizard, Step
+from syncterm.editing.connector_wizard import ConnectorWizard, Step
 from syncterm.engine.document_tree import LONGEST_NAME
 from syncterm.engine.model import MANUAL_SCHEDULE
 from syncterm.screens.menu import Choice, Menu

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
-from syncterm.connector_wizard import Step
+from syncterm.editing.connector_wizard import Step
 from syncterm.engine.blackout import describe_window, starts
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import MANUAL_SCHEDULE, Schedule, ScheduleKind

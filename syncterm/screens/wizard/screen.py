@@ -16,7 +16,7 @@ from textual.widgets import Input
 from textual.worker import Worker, WorkerState
 
 from syncterm.actions import key_label
-from syncterm.connector_wizard import STEPS, ConnectorWizard, Step, StepState, neighbour
+from syncterm.editing.connector_wizard import STEPS, ConnectorWizard, Step, StepState, neighbour
 from syncterm.engine.drafts import Saved
 from syncterm.engine.errors import ConfigError, SynctermError
 from syncterm.engine.model import EndpointKind

@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widget import Widget
 
-from syncterm.connector_wizard import ConnectorWizard, Step
+from syncterm.editing.connector_wizard import ConnectorWizard, Step
 from syncterm.text import Glyphs
 from syncterm.widgets.footer import FooterKey
 

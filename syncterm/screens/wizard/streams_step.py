@@ -11,7 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from syncterm.connector_wizard import ConnectorWizard, Step
+from syncterm.editing.connector_wizard import ConnectorWizard, Step
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.model import EndpointKind, StreamConfig
 from syncterm.engine.schema import StreamSchema

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from textual import events
 from textual.message import Message
 
-from syncterm.connector_wizard import STEPS, TITLES, Step, StepState
+from syncterm.editing.connector_wizard import STEPS, TITLES, Step, StepState
 from syncterm.screens.wizard.review_list import step_sign
 from syncterm.text import Glyphs, width
 from syncterm.widgets.status_line import MARGIN, Piece, StatusLine

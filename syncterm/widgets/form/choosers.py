@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from syncterm.setup_form import Option
+from syncterm.editing.setup_form import Option
 from syncterm.text import Glyphs, clean, clip, width
 
 

@@ -14,8 +14,8 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from syncterm.setup_form import FieldKind, FormField, FormValues
-from syncterm.setup_form.references import is_reference
+from syncterm.editing.setup_form import FieldKind, FormField, FormValues
+from syncterm.editing.setup_form.references import is_reference
 from syncterm.text import Glyphs, clean, clip, fit
 from syncterm.widgets.form.choosers import ChoiceBox, Chooser, SeveralBox, SwitchBox
 from syncterm.widgets.form.exact_input import ExactInput, ListInput, SecretInput

@@ -17,10 +17,10 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from syncterm.setup_form import FieldKind, Form, FormField, FormValues
-from syncterm.setup_form.pasting import UrlError, fill_from_url, looks_like_url
-from syncterm.setup_form.references import about_reference, is_reference
-from syncterm.setup_form.values import Faults
+from syncterm.editing.setup_form import FieldKind, Form, FormField, FormValues
+from syncterm.editing.setup_form.pasting import UrlError, fill_from_url, looks_like_url
+from syncterm.editing.setup_form.references import about_reference, is_reference
+from syncterm.editing.setup_form.values import Faults
 from syncterm.text import Glyphs, clean
 from syncterm.widgets.form.choosers import Chooser
 from syncterm.widgets.form.exact_input import LONGEST, ExactInput, SecretInput, UrlInput

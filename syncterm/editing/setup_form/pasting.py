@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from syncterm.editing.setup_form.description import FieldKind
+from syncterm.editing.setup_form.values import FormValues
 from syncterm.engine.connection_url import UrlSettings, url_scheme
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.redaction import register_secret
-from syncterm.setup_form.description import FieldKind
-from syncterm.setup_form.values import FormValues
 
 
 class UrlError(ValueError):

@@ -11,6 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
+from syncterm.editing.setup_form import FieldKind, FormField, FormValues, describe
+from syncterm.editing.setup_form.mending import field_of_message, field_to_mend
+from syncterm.editing.setup_form.pasting import UrlError, fill_from_url
+from syncterm.editing.setup_form.references import about_reference
+from syncterm.editing.setup_form.texts import TextError, text_of, value_of
 from syncterm.engine.adapters import DESTINATIONS_GROUP, SOURCES_GROUP, AdapterConfig, adapter_class, adapter_types
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import CheckResult
@@ -18,13 +23,8 @@ from syncterm.engine.postgres import PostgresConfig
 from syncterm.engine.redaction import MASK
 from syncterm.engine.sources.file import FileConfig
 from syncterm.engine.testing import ScriptedConfig
-from syncterm.setup_form import FieldKind, FormField, FormValues, describe
-from syncterm.setup_form.mending import field_of_message, field_to_mend
-from syncterm.setup_form.pasting import UrlError, fill_from_url
-from syncterm.setup_form.references import about_reference
-from syncterm.setup_form.texts import TextError, text_of, value_of
+from tests.editing.setup_form.test_description import Plain
 from tests.samples import SAMPLES
-from tests.setup_form.test_description import Plain
 
 HOSTILE = [case["s"] for case in json.loads((SAMPLES / "hostile_names.json").read_text())["cases"] if case.get("s")]
 STORED = {"host": "db1", "database": "shop", "user": "etl", "password": MASK, "port": 5432}

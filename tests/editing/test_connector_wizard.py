@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from syncterm.connector_wizard import STEPS, ConnectorWizard, End, Step, StepState, neighbour
+from syncterm.editing.connector_wizard import STEPS, ConnectorWizard, End, Step, StepState, neighbour
 from syncterm.engine.drafts import CatalogEntry, ConnectorDraft
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import EndpointKind, Schedule, ScheduleKind, StreamConfig, SyncMode

@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from syncterm.editing.stream_baseline import Baseline, merged
+from syncterm.editing.stream_state import StreamState
 from syncterm.engine.casting import can_cast
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import DeleteHandling, SchemaPolicy, StreamConfig, SyncMode
 from syncterm.engine.schema import LogicalType, StreamSchema
 from syncterm.engine.stream_defaults import EndAbilities, Suggestion
-from syncterm.stream_baseline import Baseline, merged
-from syncterm.stream_state import StreamState
 
 MOST_STEPS = 500
 """Steps that can be undone."""

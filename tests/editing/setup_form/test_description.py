@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
+from syncterm.editing.setup_form import FieldKind, Form, FormField, describe
+from syncterm.editing.setup_form.description import Condition, PathKind
 from syncterm.engine.adapters import DESTINATIONS_GROUP, SOURCES_GROUP, adapter_class, adapter_types
 from syncterm.engine.postgres import PostgresConfig
 from syncterm.engine.sources.file import FileConfig
-from syncterm.setup_form import FieldKind, Form, FormField, describe
-from syncterm.setup_form.description import Condition, PathKind
 
 
 class Colour(Enum):

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from syncterm.editing.stream_baseline import Baseline, differing, merged
+from syncterm.editing.stream_problems import Problem, fold_table, stream_problems
 from syncterm.engine.drafts import CatalogEntry
 from syncterm.engine.model import StreamConfig
 from syncterm.engine.schema import StreamSchema
 from syncterm.engine.stream_defaults import EndAbilities, Suggestion, default_config, suggest
-from syncterm.stream_baseline import Baseline, differing, merged
-from syncterm.stream_problems import Problem, fold_table, stream_problems
 
 
 class StreamState:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from syncterm.setup_form.description import FormField
+from syncterm.editing.setup_form.description import FormField
 
 MOST_CHOICES = 12
 """Choices that a message lists."""

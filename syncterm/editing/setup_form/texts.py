@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from syncterm.setup_form.description import FieldKind, FormField
+from syncterm.editing.setup_form.description import FieldKind, FormField
 
 _SIGNS = ',;="\n'
 

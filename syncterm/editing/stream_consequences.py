@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from syncterm.editing.stream_editing import StreamEditing
 from syncterm.engine.model import SyncMode
-from syncterm.stream_editing import StreamEditing
 from syncterm.text import byte_size, count
 
 _NAMED = 3

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from syncterm.editing.setup_form.description import FieldKind, FormField
 from syncterm.engine.model import CheckResult
-from syncterm.setup_form.description import FieldKind, FormField
 
 _TIMEOUT_WORDS = ("host", "address", "url", "server", "endpoint")
 

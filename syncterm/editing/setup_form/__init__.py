@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from syncterm.setup_form.description import FieldKind, Form, FormField, Option, describe
-from syncterm.setup_form.values import FormValues
+from syncterm.editing.setup_form.description import FieldKind, Form, FormField, Option, describe
+from syncterm.editing.setup_form.values import FormValues
 
 __all__ = ["FieldKind", "Form", "FormField", "FormValues", "Option", "describe"]

@@ -11,14 +11,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from syncterm import stream_editing
+from syncterm.editing import stream_editing
+from syncterm.editing.stream_baseline import Baseline
+from syncterm.editing.stream_editing import StreamEditing
 from syncterm.engine.drafts import CatalogEntry
 from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import DeleteHandling, SchemaPolicy, StreamConfig, SyncMode
 from syncterm.engine.schema import Field, StreamSchema, parse_type
 from syncterm.engine.stream_defaults import EndAbilities, Suggestion, suggest, suggest_from_document
-from syncterm.stream_baseline import Baseline
-from syncterm.stream_editing import StreamEditing
 
 COLUMNS = ("id", "total", "note", "created_at", "updated_at")
 TYPES = ("int64", "decimal(18,2)", "text", "timestamptz", "timestamptz")

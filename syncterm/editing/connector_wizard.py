@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeVar
 
+from syncterm.editing.stream_baseline import Baseline
+from syncterm.editing.stream_editing import StreamEditing
 from syncterm.engine.connector_rules import check_collection, check_name
 from syncterm.engine.document_tree import LONGEST_NAME
 from syncterm.engine.drafts import CatalogEntry, ConnectorDraft
@@ -18,8 +20,6 @@ from syncterm.engine.errors import ConfigError
 from syncterm.engine.model import BlackoutWindow, EndpointKind, Schedule
 from syncterm.engine.schedule import validate
 from syncterm.engine.stream_defaults import EndAbilities
-from syncterm.stream_baseline import Baseline
-from syncterm.stream_editing import StreamEditing
 
 Value = TypeVar("Value")
 NAMED_PROBLEMS = 3

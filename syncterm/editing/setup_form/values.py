@@ -12,12 +12,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from syncterm.editing.setup_form.description import Condition, FieldKind, Form, FormField
+from syncterm.editing.setup_form.faults import sentence, words
+from syncterm.editing.setup_form.references import is_reference, reference_fault
+from syncterm.editing.setup_form.texts import TextError, text_of, value_of
 from syncterm.engine.errors import SynctermError
 from syncterm.engine.redaction import MASK, SHORTEST, redact
-from syncterm.setup_form.description import Condition, FieldKind, Form, FormField
-from syncterm.setup_form.faults import sentence, words
-from syncterm.setup_form.references import is_reference, reference_fault
-from syncterm.setup_form.texts import TextError, text_of, value_of
 
 CHOSEN = (FieldKind.CHOICE, FieldKind.SEVERAL, FieldKind.SWITCH)
 """Kinds whose values are chosen, not typed."""
