@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 import signal
@@ -13,10 +12,8 @@ import subprocess
 import sys
 import termios
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,8 +28,8 @@ from tests.process.engine_process import (
     wait_completed,
     wait_until,
 )
+from tests.process.hostile import STORABLE, Controls, judge
 from tests.process.terminal import Terminal
-from tests.samples import SAMPLES
 
 TIDY = termios.ICANON | termios.ECHO
 PROGRAM = [sys.executable, "-m", "syncterm"]
@@ -306,14 +303,6 @@ def test_no_color_means_no_color(tmp_path: Path) -> None:
         assert not [code for code in codes if (30 <= code <= 49 and code not in (39, 49)) or 90 <= code <= 107], found[0]
 
 
-HOSTILE = [str(case["s"]) for case in json.loads((SAMPLES / "hostile_names.json").read_text("utf-8"))["cases"]]
-STORABLE = [name for name in HOSTILE if not re.search("[\ud800-\udfff]", name)]
-"""Lone surrogates are no text that a store could hold."""
-# The mouse pointer's shape (OSC 22) is the only string that the dashboard sends.
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-SEQUENCE = re.compile(rb"\x1b(?:\](22;[a-z-]+\x07)|\[([<=>?]?)[0-9;:]*([ -/]*[@-~])|([^\[]))")
-
-
 def fill_with_hostile_names(home: Path, parts: int, part: int) -> list[str]:
     """Give connectors, sources and collections hostile names, past every check that a person's input meets; the names."""
     names = STORABLE[part::parts]
@@ -333,22 +322,6 @@ def fill_with_hostile_names(home: Path, parts: int, part: int) -> list[str]:
                 (name, name, f"source{number}", f"clone{number}"),
             )
     return names
-
-
-@dataclass(frozen=True)
-class Controls:
-    """The control sequences in what a program wrote."""
-
-    kinds: set[tuple[bytes, ...]]
-    """String, prefix and final character of each."""
-    modes: Counter[bytes]
-    """Those that switch the terminal's modes (alternate screen, mouse, focus, paste), how often."""
-
-    @classmethod
-    def of(cls, raw: bytes) -> Controls:
-        found = list(SEQUENCE.finditer(raw))
-        switched = Counter(match[0] for match in found if re.search(rb"\[\?(1\d{3}|2004)[hl]", match[0]))
-        return cls({tuple(part or b"" for part in match.groups()) for match in found}, switched)
 
 
 @pytest.fixture(scope="module")
@@ -398,16 +371,7 @@ def test_hostile_names_stay_text(part: int, tmp_path: Path, usual: Controls) -> 
         terminal.send("g")
         terminal.settle()
         visit(terminal, len(names))
-    raw = bytes(terminal.raw)
-    assert Controls.of(raw).kinds <= usual.kinds, "only sequences that the dashboard itself writes"
-    assert Controls.of(raw).modes == usual.modes
-    text = SEQUENCE.sub(b"", raw).decode("utf-8")
-    assert not CONTROL.findall(text.replace("\r", "").replace("\n", ""))
-    for name in names:
-        for found in CONTROL.finditer(name):
-            told = name[found.start() : found.start() + 12].encode("utf-8")
-            if len(told) > 3 and not SEQUENCE.fullmatch(told):
-                assert told not in raw, name
+    judge(bytes(terminal.raw), names, usual)
     assert not list(tmp_path.rglob("*.svg")), "no screenshot was planted"
 
 
