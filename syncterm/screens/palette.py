@@ -52,12 +52,12 @@ class Command:
 
 
 def matching(specs: Sequence[ActionSpec], text: str) -> list[ActionSpec]:
-    """The actions a text means, best first: its word begins so, a word of its title begins so, it occurs somewhere."""
+    """The actions a text means, best first: its word is that, begins so, a word of its title begins so, it occurs somewhere."""
     wanted = text.strip().casefold()
 
     def rank(spec: ActionSpec) -> int | None:
         if spec.command.startswith(wanted):
-            return 0
+            return 0 if spec.command != wanted else -1
         if any(word.casefold().startswith(wanted) for word in (spec.title, *spec.title.split())):
             return 1
         if len(wanted) >= SEARCHED_FROM and wanted in f"{spec.command} {spec.title} {spec.help}".casefold():
@@ -83,7 +83,6 @@ class PaletteScreen(ModalScreen[None]):
         Binding("down,ctrl+n", "move(1)", "Down", show=False, id="palette.down", priority=True),
         Binding("up", "move(-1)", "Up", show=False, id="palette.up", priority=True),
         Binding("tab", "complete", "Complete", show=False, id="palette.complete", priority=True),
-        Binding("enter", "run", "Run", show=False, id="palette.run", priority=True),
     ]
 
     DEFAULT_CSS = """
@@ -122,6 +121,8 @@ class PaletteScreen(ModalScreen[None]):
         self._under = under
         self._text = text
         self._commands: list[Command] = []
+        self._found_for: str | None = None
+        """The text that the commands were found for."""
         self._specs = [
             spec
             for spec in ACTIONS.values()
@@ -162,10 +163,12 @@ class PaletteScreen(ModalScreen[None]):
         self.run_worker(self._find(text), group="palette", exclusive=True, exit_on_error=False)
 
     async def _find(self, text: str) -> None:
+        typed = text
         spec, argument = split(self._specs, text)
         if spec is not None and self._role_reason(spec):
             text, spec = spec.command, None
         self._commands = await self._arguments(spec, argument) if spec is not None else self._actions(text)
+        self._found_for = typed
         choices = self.query_one(OptionList)
         choices.clear_options()
         choices.add_options([Option(self._line(command)) for command in self._commands])
@@ -281,20 +284,28 @@ class PaletteScreen(ModalScreen[None]):
         field.value = text
         field.cursor_position = len(text)
 
-    async def action_run(self) -> None:
+    @on(Input.Submitted)
+    async def _submitted(self, event: Input.Submitted) -> None:
+        if self._found_for != event.value:  # typed faster than it is looked up
+            self.workers.cancel_group(self, "palette")
+            await self._find(event.value)
+        self._run_highlighted()
+
+    def _run_highlighted(self) -> None:
         command = self._highlighted()
         if command is None:
+            self.notify("No command and no name matches.", severity="warning")
             return
         if command.completes:
             self._write(command.completes)
         elif command.reason:
             self.notify(command.reason, severity="warning")
         else:
-            await self._run(command)
+            self.app.call_next(self._run, command)  # this screen cannot wait for its own end
 
     @on(OptionList.OptionSelected)
-    async def _clicked(self, event: OptionList.OptionSelected) -> None:
-        await self.action_run()
+    def _clicked(self, event: OptionList.OptionSelected) -> None:
+        self._run_highlighted()
 
     async def _run(self, command: Command) -> None:
         app = self.dashboard
