@@ -301,8 +301,9 @@ class SyncTermApp(Navigation, inherit_bindings=False):
         self._update_header()
 
     def _update_header(self) -> None:
-        if isinstance(self.screen, DashboardScreen):
-            self.screen.update_header()
+        shown = self.screen_stack[-1:]  # none while the app ends
+        if shown and isinstance(shown[0], DashboardScreen):
+            shown[0].update_header()
 
     async def attempt(self, function: Callable[[Engine], Awaitable[T]]) -> T | None:
         try:

@@ -60,8 +60,8 @@ class Person:
         """Press r on the Connectors screen; wait until the sync is completed, and the screen has seen it."""
         before = self.syncs()
         self.press("r")
-        self.see("● 1 running")
         wait_until(lambda: self.syncs() > before, "a sync is completed")
+        self.terminal.settle()
         self.see("● 0 running")
 
     def source_status(self, status: str) -> None:
