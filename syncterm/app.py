@@ -261,6 +261,7 @@ class SyncTermApp(Navigation, inherit_bindings=False):
         self.call_after_refresh(self._repaint)
 
     def _repaint(self) -> None:
+        self._frame.forget()
         self.screen.refresh()
 
     # --- The engine

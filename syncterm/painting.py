@@ -64,6 +64,10 @@ class FrameDifference:
             return cast("RenderableType", _ReducedUpdate(self, update))
         return update
 
+    def forget(self) -> None:
+        """Trust nothing that the terminal shows: what is painted next is sent whole."""
+        self._rows = []
+
     def _renew(self, update: LayoutUpdate, console: Console) -> str:
         region = update.region
         strips = [list(line) for line in update.strips]
